@@ -1,0 +1,29 @@
+//! How to compute a depthwise-separable convolution: workloads, schedules and the machine code
+//! generated from both. Knows no files and no clocks.
+//!
+//! ```text
+//! Workload + Schedule --check--> CheckedSchedule --codegen--> ir::Function --compile--> Kernel
+//! ```
+
+mod activation;
+mod kernel;
+mod schedule;
+mod target;
+mod weights;
+mod workload;
+
+pub mod cost;
+pub mod reference;
+
+pub use activation::{Activation, Arithmetic, Finite};
+pub use kernel::{CompileError, Kernel, PackedWeights, RunError, Workspace};
+pub use schedule::{
+    CheckedSchedule, DepthwiseTile, Family, Fusion, IllegalSchedule, LoopOrder, Packing,
+    PointwiseTile, Schedule, Split, Tail, Taps, Window,
+};
+pub use target::{Isa, Target};
+pub use weights::{Weights, WrongLength};
+pub use workload::{
+    DType, Depthwise, InvalidWorkload, Layout, Padding, ParseWorkloadError, Pointwise, Workload,
+    WorkloadBuilder,
+};
