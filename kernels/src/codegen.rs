@@ -33,7 +33,6 @@ mod window;
 pub(crate) use depthwise::UNROLLED_TAPS;
 
 /// Offsets in the argument struct of a generated function; `kernel::Arguments` has this layout.
-
 pub(crate) mod argument {
     pub(crate) const INPUT: usize = 0;
     pub(crate) const WEIGHTS: usize = 1;

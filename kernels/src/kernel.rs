@@ -10,6 +10,9 @@ use crate::plan::{LINE, Phase, Plan};
 use crate::schedule::CheckedSchedule;
 use crate::weights::{Weights, WrongLength};
 
+#[cfg(test)]
+mod guarded;
+
 /// A compiled schedule: machine code for one workload on one target. `Send` and `Sync`; the code
 /// is freed with it.
 #[derive(Debug)]

@@ -83,7 +83,7 @@ fn over_pixels(
     moving: &[(Pointer, usize)],
     mut body: impl FnMut(&mut Emitter<'_>, usize, &[Pointer]),
 ) {
-    let size = if channels % BLOCK == 0 && pixels >= BLOCK { BLOCK } else { 1 };
+    let size = if channels.is_multiple_of(BLOCK) && pixels >= BLOCK { BLOCK } else { 1 };
     let cover = Cover::new(pixels, size, 1, Tail::Overlap);
     let steps: Vec<_> = moving.iter().map(|&(pointer, pitch)| (pointer, pitch * size)).collect();
     emitter.for_each(cover.full, &steps, |emitter, pointers| body(emitter, size, pointers));
