@@ -15,11 +15,15 @@
 //! The order of the operations of one output is fixed, that of the outputs is not: the loops run
 //! over outputs inside and over taps or channels outside, so the compiler can use vectors.
 
+pub(crate) mod bounds;
 mod dispatch;
+mod naive;
 
 use crate::activation::{Activation, Scalar};
 use crate::weights::{Weights, WrongLength};
 use crate::workload::{Layout, Workload};
+
+pub use bounds::error_bounds;
 
 /// Outputs that are computed side by side; their sums stay in registers.
 const RUN: usize = 32;
@@ -344,4 +348,224 @@ fn activate<const N: usize>(activation: Activation, sums: &mut [f32; N], slope: 
 #[inline(always)]
 fn run_at(slice: &[f32], first: usize) -> &[f32; RUN] {
     slice[first..first + RUN].try_into().expect("a slice of this length")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+    use crate::activation::Arithmetic;
+    use crate::testing::{Limits, Tensors, assert_same, random_workload};
+
+    fn outputs(workload: &Workload, tensors: &Tensors) -> Vec<f32> {
+        let mut output = vec![f32::NAN; workload.output_len()];
+        run(workload, &tensors.weights(), &tensors.input, tensors.residual(), &mut output)
+            .expect("the lengths are right");
+        output
+    }
+
+    fn naive<N: naive::Number>(workload: &Workload, tensors: &Tensors) -> Vec<N> {
+        naive::run(workload, &tensors.weights(), &tensors.input, tensors.residual())
+    }
+
+    /// A workload, its tensors and the line that gives them again.
+    fn case(seed: u64) -> (Workload, Tensors, String) {
+        let workload = random_workload(&mut StdRng::seed_from_u64(seed), &Limits::default());
+        let tensors = if seed % 2 == 0 {
+            Tensors::ordinary(&workload, seed)
+        } else {
+            Tensors::integers(&workload, seed)
+        };
+        (workload, tensors, format!("case({seed}): {workload}"))
+    }
+
+    /// A number whose multiply-adds are rounded twice.
+    #[derive(Clone, Copy)]
+    struct Unfused(f32);
+
+    impl Arithmetic for Unfused {
+        type Value = f32;
+
+        fn constant(&mut self, value: f32) -> f32 {
+            value
+        }
+        fn add(&mut self, a: f32, b: f32) -> f32 {
+            a + b
+        }
+        fn sub(&mut self, a: f32, b: f32) -> f32 {
+            a - b
+        }
+        fn mul(&mut self, a: f32, b: f32) -> f32 {
+            a * b
+        }
+        fn div(&mut self, a: f32, b: f32) -> f32 {
+            a / b
+        }
+        fn mul_add(&mut self, a: f32, b: f32, c: f32) -> f32 {
+            a * b + c
+        }
+        fn min(&mut self, a: f32, b: f32) -> f32 {
+            Scalar.min(a, b)
+        }
+        fn max(&mut self, a: f32, b: f32) -> f32 {
+            Scalar.max(a, b)
+        }
+        fn add_to_exponent(&mut self, a: f32, b: f32) -> f32 {
+            Scalar.add_to_exponent(a, b)
+        }
+    }
+
+    impl naive::Number for Unfused {
+        fn given(value: f32) -> Self {
+            Self(value)
+        }
+        fn multiply_add(self, weight: f32, sum: Self) -> Self {
+            Self(weight * self.0 + sum.0)
+        }
+        fn plus(self, other: Self) -> Self {
+            Self(self.0 + other.0)
+        }
+        fn activate(mut self, activation: Activation, slope: Option<f32>) -> Self {
+            let x = self.0;
+            Self(activation.apply(&mut self, x, slope))
+        }
+    }
+
+    impl naive::Number for f64 {
+        fn given(value: f32) -> Self {
+            value.into()
+        }
+        fn multiply_add(self, weight: f32, sum: Self) -> Self {
+            f64::from(weight) * self + sum
+        }
+        fn plus(self, other: Self) -> Self {
+            self + other
+        }
+        fn activate(self, activation: Activation, slope: Option<f32>) -> Self {
+            bounds::exact(activation, self, slope)
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1500))]
+
+        #[test]
+        fn the_reference_is_the_definition_bit_for_bit(seed: u64) {
+            let (workload, tensors, repro) = case(seed);
+            assert_same(&naive::<f32>(&workload, &tensors), &outputs(&workload, &tensors), &repro);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn outputs_are_within_the_bound_of_exact_and_of_unfused_ones(seed: u64) {
+            let (workload, tensors, repro) = case(seed);
+            let bounds = error_bounds(
+                &workload, &tensors.weights(), &tensors.input, tensors.residual(),
+            ).expect("the lengths are right");
+            let outputs = outputs(&workload, &tensors);
+            let exact = naive::<f64>(&workload, &tensors);
+            let unfused = naive::<Unfused>(&workload, &tensors);
+            for (at, (output, bound)) in outputs.iter().zip(&bounds).enumerate() {
+                let from_exact = (f64::from(*output) - exact[at]).abs();
+                let from_unfused = (output - unfused[at].0).abs();
+                prop_assert!(
+                    from_exact <= f64::from(*bound) / 2.0 && from_unfused <= *bound,
+                    "{output} at {at}: {from_exact} from exact, {from_unfused} from unfused, bound \
+                     {bound}: {repro}",
+                );
+            }
+        }
+
+        #[test]
+        fn integer_sums_do_not_depend_on_fusing(seed: u64) {
+            let limits = Limits::default();
+            let mut workload = random_workload(&mut StdRng::seed_from_u64(seed), &limits);
+            let mut parts = crate::WorkloadBuilder::from(workload);
+            for activation in [
+                parts.depthwise.as_mut().map(|stage| &mut stage.activation),
+                parts.pointwise.as_mut().map(|stage| &mut stage.activation),
+            ].into_iter().flatten() {
+                if *activation != Activation::Prelu {
+                    *activation = Activation::Relu;
+                }
+            }
+            workload = parts.build().expect("activations change no shape");
+            let tensors = Tensors::integers(&workload, seed);
+            let unfused: Vec<f32> =
+                naive::<Unfused>(&workload, &tensors).into_iter().map(|sum| sum.0).collect();
+            let repro = format!("integers({seed}): {workload}");
+            assert_same(&unfused, &outputs(&workload, &tensors), &repro);
+        }
+    }
+
+    #[test]
+    fn bounds_are_small_enough_to_find_a_wrong_weight() {
+        let (workload, mut tensors, _) = (1..)
+            .map(|seed| case(2 * seed))
+            .find(|(workload, ..)| {
+                workload.pointwise().is_some_and(|stage| stage.activation == Activation::None)
+                    && workload.middle_channels() > 8
+            })
+            .expect("such workloads are frequent");
+        let right = outputs(&workload, &tensors);
+        let bounds =
+            error_bounds(&workload, &tensors.weights(), &tensors.input, tensors.residual())
+                .expect("the lengths are right");
+        tensors.pointwise[0] += 0.01;
+        let wrong = outputs(&workload, &tensors);
+        assert!(
+            (0..right.len()).any(|at| (right[at] - wrong[at]).abs() > bounds[at]),
+            "{workload}"
+        );
+    }
+
+    #[test]
+    fn a_padding_tap_is_a_multiplication_by_positive_zero() {
+        let workload: Workload = "f32 nchw 1x1x1x1 dw:1x3,p0/1/0/1".parse().expect("a workload");
+        let mut tensors = Tensors::ordinary(&workload, 0);
+        tensors.depthwise = vec![f32::INFINITY, 1.0, 1.0];
+        assert!(outputs(&workload, &tensors)[0].is_nan());
+        tensors.depthwise = vec![0.0, -0.0, -1.0];
+        tensors.input = vec![0.0];
+        assert_eq!(outputs(&workload, &tensors)[0].to_bits(), 0.0_f32.to_bits());
+    }
+
+    #[test]
+    fn slices_of_a_wrong_length_are_refused_by_name() {
+        let workload: Workload =
+            "f32 nhwc 1x4x3x3 dw:3x3,p1,bias,prelu pw:5,bias,residual,prelu".parse().expect("ok");
+        let right = Tensors::ordinary(&workload, 0);
+        type Slice = fn(&mut Tensors) -> &mut Vec<f32>;
+        let slices: [(&str, Slice); 8] = [
+            ("input", |tensors| &mut tensors.input),
+            ("depthwise weights", |tensors| &mut tensors.depthwise),
+            ("depthwise bias", |tensors| &mut tensors.depthwise_bias),
+            ("depthwise slopes", |tensors| &mut tensors.depthwise_slopes),
+            ("pointwise weights", |tensors| &mut tensors.pointwise),
+            ("pointwise bias", |tensors| &mut tensors.pointwise_bias),
+            ("pointwise slopes", |tensors| &mut tensors.pointwise_slopes),
+            ("residual", |tensors| &mut tensors.residual),
+        ];
+        let mut output = vec![0.0; workload.output_len()];
+        for (name, slice) in slices {
+            let mut tensors = right.clone();
+            slice(&mut tensors).pop();
+            let (weights, residual) = (tensors.weights(), tensors.residual());
+            let error = run(&workload, &weights, &tensors.input, residual, &mut output);
+            assert_eq!(error.map_err(|error| error.tensor), Err(name));
+            let error = error_bounds(&workload, &weights, &tensors.input, residual);
+            assert_eq!(error.map_err(|error| error.tensor).map(|_| ()), Err(name));
+        }
+        output.push(0.0);
+        let error = run(&workload, &right.weights(), &right.input, right.residual(), &mut output);
+        assert_eq!(
+            error.map_err(|error| error.to_string()),
+            Err("output: 46 elements given, the workload calls for 45".to_owned())
+        );
+    }
 }
