@@ -13,11 +13,14 @@
 //! ```
 //!
 //! The order of the operations of one output is fixed, that of the outputs is not: the loops run
-//! over outputs inside and over taps or channels outside, so the compiler can use vectors.
+//! over outputs inside and over taps or channels outside, so the compiler can use vectors. All of
+//! it works on planes; NHWC tensors are transposed before and after.
 
 pub(crate) mod bounds;
 mod dispatch;
 mod naive;
+
+use std::borrow::Cow;
 
 use crate::activation::{Activation, Scalar};
 use crate::weights::{Weights, WrongLength};
@@ -26,7 +29,7 @@ use crate::workload::{Layout, Workload};
 pub use bounds::error_bounds;
 
 /// Outputs that are computed side by side; their sums stay in registers.
-const RUN: usize = 32;
+const RUN: usize = 64;
 
 /// Output channels that share one reading of the middle.
 const CHANNELS: usize = 4;
@@ -70,23 +73,6 @@ fn check_lengths(
     WrongLength::check("residual", expected, residual.map_or(0, <[f32]>::len))
 }
 
-/// Where an element of one image is: `channel * channels + pixel * pixels`.
-#[derive(Clone, Copy)]
-struct Strides {
-    channel: usize,
-    pixel: usize,
-}
-
-impl Strides {
-    /// Of an image of so many channels and pixels.
-    fn new(layout: Layout, channels: usize, pixels: usize) -> Self {
-        match layout {
-            Layout::Nchw => Self { channel: pixels, pixel: 1 },
-            Layout::Nhwc => Self { channel: 1, pixel: channels },
-        }
-    }
-}
-
 /// The bias and the slope of a channel.
 fn epilogue(biases: &[f32], slopes: &[f32], channel: usize) -> (f32, Option<f32>) {
     (biases.get(channel).copied().unwrap_or(0.0), slopes.get(channel).copied())
@@ -105,36 +91,87 @@ impl dispatch::Job for Block<'_> {
     #[inline(always)]
     fn run(self) {
         let Self { workload, weights, input, residual, output } = self;
-        let pixels = workload.output_extent().into_iter().product::<usize>();
-        let in_strides = Strides::new(
-            workload.layout(),
-            workload.channels(),
-            workload.height() * workload.width(),
-        );
-        let out_strides = Strides::new(workload.layout(), workload.output_channels(), pixels);
-        let in_len = workload.input_len() / workload.batch();
-        let out_len = workload.output_len() / workload.batch();
+        let images = Images::new(workload);
         let mut planes = Planes::new(workload);
-        let mut middle = Middle::new(workload.middle_channels(), pixels);
+        let mut middle = Middle::new(workload.middle_channels(), images.out_pixels);
         for image in 0..workload.batch() {
-            let input = &input[image * in_len..][..in_len];
-            let output = &mut output[image * out_len..][..out_len];
+            let input = images.planar(input, image, images.in_pixels);
+            let residual =
+                residual.map(|residual| images.planar(residual, image, images.out_pixels));
+            let mut planar = vec![0.0; workload.output_len() / workload.batch()];
             for channel in 0..workload.channels() {
-                planes.read(&input[channel * in_strides.channel..], in_strides.pixel);
+                planes.read(&input[channel * images.in_pixels..][..images.in_pixels]);
                 for middle_channel in planes.middle_channels(channel) {
                     planes.filter(weights, middle_channel);
-                    if workload.pointwise().is_some() {
-                        middle.write(middle_channel, planes.pixels());
-                    } else {
-                        let plane = output[middle_channel * out_strides.channel..].iter_mut();
-                        for (to, from) in plane.step_by(out_strides.pixel).zip(planes.pixels()) {
-                            *to = from;
+                    for (row, pixels) in planes.rows().enumerate() {
+                        let first = row * pixels.len();
+                        if workload.pointwise().is_some() {
+                            middle.write(middle_channel, first, pixels);
+                        } else {
+                            planar[middle_channel * images.out_pixels + first..][..pixels.len()]
+                                .copy_from_slice(pixels);
                         }
                     }
                 }
             }
-            let residual = residual.map(|residual| &residual[image * out_len..][..out_len]);
-            middle.multiply(workload, weights, residual, output, out_strides);
+            middle.multiply(workload, weights, residual.as_deref(), &mut planar);
+            images.write(output, image, &planar);
+        }
+    }
+}
+
+/// Takes single images out of tensors, as planes, and puts them back.
+struct Images {
+    layout: Layout,
+    in_pixels: usize,
+    out_pixels: usize,
+    batch: usize,
+}
+
+impl Images {
+    fn new(workload: &Workload) -> Self {
+        Self {
+            layout: workload.layout(),
+            in_pixels: workload.height() * workload.width(),
+            out_pixels: workload.output_extent().into_iter().product(),
+            batch: workload.batch(),
+        }
+    }
+
+    /// One image of a tensor, channel by channel.
+    fn planar<'a>(&self, tensor: &'a [f32], image: usize, pixels: usize) -> Cow<'a, [f32]> {
+        let len = tensor.len() / self.batch;
+        let image = &tensor[image * len..][..len];
+        match self.layout {
+            Layout::Nchw => Cow::Borrowed(image),
+            Layout::Nhwc => {
+                let mut planar = vec![0.0; len];
+                transpose(image, len / pixels, &mut planar);
+                Cow::Owned(planar)
+            }
+        }
+    }
+
+    fn write(&self, output: &mut [f32], image: usize, planar: &[f32]) {
+        let output = &mut output[image * planar.len()..][..planar.len()];
+        match self.layout {
+            Layout::Nchw => output.copy_from_slice(planar),
+            Layout::Nhwc => transpose(planar, self.out_pixels, output),
+        }
+    }
+}
+
+/// Turns rows of `cols` elements into columns.
+fn transpose(from: &[f32], cols: usize, to: &mut [f32]) {
+    /// Columns at a time: the lines that are written to stay in the first-level cache.
+    const BLOCK: usize = 16;
+    let rows = from.len() / cols;
+    for first in (0..cols).step_by(BLOCK) {
+        let block = BLOCK.min(cols - first);
+        for (row, elements) in from.chunks_exact(cols).enumerate() {
+            for (col, element) in elements[first..first + block].iter().enumerate() {
+                to[(first + col) * rows + row] = *element;
+            }
         }
     }
 }
@@ -187,22 +224,21 @@ impl<'a> Planes<'a> {
         }
     }
 
-    /// Reads a channel of the input, with its pixels `stride` elements apart.
+    /// Reads a channel of the input.
     #[inline(always)]
-    fn read(&mut self, plane: &[f32], stride: usize) {
+    fn read(&mut self, plane: &[f32]) {
         let padding = self.workload.depthwise().map(|stage| stage.padding).unwrap_or_default();
         let (top, left) = (padding.top as usize, padding.left as usize);
-        let [rows, cols] = self.workload.padded_extent();
         let width = self.workload.width();
-        let read = width.min(cols - left);
-        for row in 0..self.workload.height().min(rows - top) {
-            let from = &plane[row * width * stride..];
+        let rows = self.workload.padded_extent()[0] - top;
+        for (row, pixels) in plane.chunks_exact(width).take(rows).enumerate() {
             let start = self.offset(0, row + top);
-            if stride == 1 && self.step[1] == 1 {
-                self.padded[start + left..][..read].copy_from_slice(&from[..read]);
+            if self.step[1] == 1 {
+                let cols = self.columns.len();
+                self.padded[start + left..][..cols].copy_from_slice(&pixels[..cols]);
                 continue;
             }
-            for (pixel, offset) in from.iter().step_by(stride).zip(&self.columns) {
+            for (pixel, offset) in pixels.iter().zip(&self.columns) {
                 self.padded[start + offset] = *pixel;
             }
         }
@@ -247,10 +283,10 @@ impl<'a> Planes<'a> {
         }
     }
 
-    /// The outputs of the middle channel that was computed, row by row.
-    fn pixels(&self) -> impl Iterator<Item = f32> {
+    /// The rows of outputs of the middle channel that was computed.
+    fn rows(&self) -> impl Iterator<Item = &[f32]> {
         let [rows, cols] = self.workload.output_extent();
-        (0..rows).flat_map(move |row| self.sums[row * self.part[1]..][..cols].iter().copied())
+        (0..rows).map(move |row| &self.sums[row * self.part[1]..][..cols])
     }
 }
 
@@ -269,9 +305,10 @@ impl Middle {
     }
 
     #[inline(always)]
-    fn write(&mut self, channel: usize, pixels: impl Iterator<Item = f32>) {
-        for (pixel, value) in pixels.enumerate() {
-            self.groups[pixel / PIXELS * self.channels + channel][pixel % PIXELS] = value;
+    fn write(&mut self, channel: usize, first: usize, pixels: &[f32]) {
+        for (index, value) in pixels.iter().enumerate() {
+            let pixel = first + index;
+            self.groups[pixel / PIXELS * self.channels + channel][pixel % PIXELS] = *value;
         }
     }
 
@@ -283,7 +320,6 @@ impl Middle {
         weights: &Weights<'_>,
         residual: Option<&[f32]>,
         output: &mut [f32],
-        strides: Strides,
     ) {
         let Some(stage) = workload.pointwise() else { return };
         let channels = stage.channels as usize;
@@ -300,17 +336,16 @@ impl Middle {
                 });
                 accumulate(&mut sums, rows, group);
                 for (k, mut sums) in tile.into_iter().zip(sums) {
-                    let start = k * strides.channel + first_pixel * strides.pixel;
+                    let place =
+                        k * self.pixels + first_pixel..k * self.pixels + first_pixel + pixels;
                     if let Some(residual) = residual {
-                        for (pixel, sum) in sums[..pixels].iter_mut().enumerate() {
-                            *sum += residual[start + pixel * strides.pixel];
+                        for (sum, residual) in sums.iter_mut().zip(&residual[place.clone()]) {
+                            *sum += residual;
                         }
                     }
                     let (_, slope) = epilogue(weights.pointwise_bias, weights.pointwise_slopes, k);
                     activate(stage.activation, &mut sums, slope);
-                    for (pixel, sum) in sums[..pixels].iter().enumerate() {
-                        output[start + pixel * strides.pixel] = *sum;
-                    }
+                    output[place].copy_from_slice(&sums[..pixels]);
                 }
             }
         }

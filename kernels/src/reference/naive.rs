@@ -1,9 +1,9 @@
 //! The definition of a block, loop by loop, over any kind of number.
 
-use super::{Strides, epilogue};
+use super::epilogue;
 use crate::activation::{Activation, Scalar};
 use crate::weights::Weights;
-use crate::workload::Workload;
+use crate::workload::{Layout, Workload};
 
 /// What the definition is computed with.
 pub(super) trait Number: Copy {
@@ -62,6 +62,23 @@ pub(super) fn run<N: Number>(
         }
     }
     output
+}
+
+/// Where an element of one image is: `channel * channels + pixel * pixels`.
+#[derive(Clone, Copy)]
+struct Strides {
+    channel: usize,
+    pixel: usize,
+}
+
+impl Strides {
+    /// Of an image of so many channels and pixels.
+    fn new(layout: Layout, channels: usize, pixels: usize) -> Self {
+        match layout {
+            Layout::Nchw => Self { channel: pixels, pixel: 1 },
+            Layout::Nhwc => Self { channel: 1, pixel: channels },
+        }
+    }
 }
 
 struct Block<'a> {
