@@ -18,7 +18,7 @@
 
 pub(crate) mod bounds;
 mod dispatch;
-mod naive;
+pub(crate) mod naive;
 
 use std::borrow::Cow;
 
@@ -392,14 +392,7 @@ mod tests {
 
     use super::*;
     use crate::activation::Arithmetic;
-    use crate::testing::{Limits, Tensors, assert_same, random_workload};
-
-    fn outputs(workload: &Workload, tensors: &Tensors) -> Vec<f32> {
-        let mut output = vec![f32::NAN; workload.output_len()];
-        run(workload, &tensors.weights(), &tensors.input, tensors.residual(), &mut output)
-            .expect("the lengths are right");
-        output
-    }
+    use crate::testing::{Limits, Tensors, assert_same, random_workload, reference};
 
     fn naive<N: naive::Number>(workload: &Workload, tensors: &Tensors) -> Vec<N> {
         naive::run(workload, &tensors.weights(), &tensors.input, tensors.residual())
@@ -408,7 +401,7 @@ mod tests {
     /// A workload, its tensors and the line that gives them again.
     fn case(seed: u64) -> (Workload, Tensors, String) {
         let workload = random_workload(&mut StdRng::seed_from_u64(seed), &Limits::default());
-        let tensors = if seed % 2 == 0 {
+        let tensors = if seed.is_multiple_of(2) {
             Tensors::ordinary(&workload, seed)
         } else {
             Tensors::integers(&workload, seed)
@@ -489,7 +482,7 @@ mod tests {
         #[test]
         fn the_reference_is_the_definition_bit_for_bit(seed: u64) {
             let (workload, tensors, repro) = case(seed);
-            assert_same(&naive::<f32>(&workload, &tensors), &outputs(&workload, &tensors), &repro);
+            assert_same(&naive::<f32>(&workload, &tensors), &reference(&workload, &tensors), &repro);
         }
     }
 
@@ -502,7 +495,7 @@ mod tests {
             let bounds = error_bounds(
                 &workload, &tensors.weights(), &tensors.input, tensors.residual(),
             ).expect("the lengths are right");
-            let outputs = outputs(&workload, &tensors);
+            let outputs = reference(&workload, &tensors);
             let exact = naive::<f64>(&workload, &tensors);
             let unfused = naive::<Unfused>(&workload, &tensors);
             for (at, (output, bound)) in outputs.iter().zip(&bounds).enumerate() {
@@ -534,7 +527,7 @@ mod tests {
             let unfused: Vec<f32> =
                 naive::<Unfused>(&workload, &tensors).into_iter().map(|sum| sum.0).collect();
             let repro = format!("integers({seed}): {workload}");
-            assert_same(&unfused, &outputs(&workload, &tensors), &repro);
+            assert_same(&unfused, &reference(&workload, &tensors), &repro);
         }
     }
 
@@ -547,12 +540,12 @@ mod tests {
                     && workload.middle_channels() > 8
             })
             .expect("such workloads are frequent");
-        let right = outputs(&workload, &tensors);
+        let right = reference(&workload, &tensors);
         let bounds =
             error_bounds(&workload, &tensors.weights(), &tensors.input, tensors.residual())
                 .expect("the lengths are right");
         tensors.pointwise[0] += 0.01;
-        let wrong = outputs(&workload, &tensors);
+        let wrong = reference(&workload, &tensors);
         assert!(
             (0..right.len()).any(|at| (right[at] - wrong[at]).abs() > bounds[at]),
             "{workload}"
@@ -564,10 +557,10 @@ mod tests {
         let workload: Workload = "f32 nchw 1x1x1x1 dw:1x3,p0/1/0/1".parse().expect("a workload");
         let mut tensors = Tensors::ordinary(&workload, 0);
         tensors.depthwise = vec![f32::INFINITY, 1.0, 1.0];
-        assert!(outputs(&workload, &tensors)[0].is_nan());
+        assert!(reference(&workload, &tensors)[0].is_nan());
         tensors.depthwise = vec![0.0, -0.0, -1.0];
         tensors.input = vec![0.0];
-        assert_eq!(outputs(&workload, &tensors)[0].to_bits(), 0.0_f32.to_bits());
+        assert_eq!(reference(&workload, &tensors)[0].to_bits(), 0.0_f32.to_bits());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::weights::Weights;
 use crate::workload::{Layout, Workload};
 
 /// What the definition is computed with.
-pub(super) trait Number: Copy {
+pub(crate) trait Number: Copy {
     /// A given element.
     fn given(value: f32) -> Self;
     /// `sum + weight * self`.
@@ -36,7 +36,7 @@ impl Number for f32 {
 }
 
 /// Computes the block by the plainest loops there are, on slices of the right lengths.
-pub(super) fn run<N: Number>(
+pub(crate) fn run<N: Number>(
     workload: &Workload,
     weights: &Weights<'_>,
     input: &[f32],
