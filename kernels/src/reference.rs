@@ -189,6 +189,8 @@ struct Planes<'a> {
     part: [usize; 2],
     /// Offset of each column of the input.
     columns: Vec<usize>,
+    /// Offset of each tap, from the output's.
+    taps: Vec<usize>,
     padded: Vec<f32>,
     sums: Vec<f32>,
 }
@@ -206,11 +208,26 @@ impl<'a> Planes<'a> {
         let [rows, cols] = workload.output_extent();
         let sums = ((rows - 1) * part[1] + cols).next_multiple_of(RUN);
         let padded = vec![0.0; step[0] * step[1] * part[0] * part[1] + RUN];
-        let mut planes =
-            Self { workload, step, part, columns: vec![], padded, sums: vec![0.0; sums] };
+        let mut planes = Self {
+            workload,
+            step,
+            part,
+            columns: vec![],
+            taps: vec![],
+            padded,
+            sums: vec![0.0; sums],
+        };
         let left = workload.depthwise().map_or(0, |stage| stage.padding.left as usize);
         let read = workload.width().min(extent[1] - left);
         planes.columns = (left..left + read).map(|col| planes.offset(1, col)).collect();
+        if let Some(stage) = workload.depthwise() {
+            let [rows, cols] = stage.kernel.map(|taps| taps as usize);
+            let [apart_rows, apart_cols] = stage.dilation.map(|dilation| dilation as usize);
+            let col = |tap| planes.offset(1, tap % cols * apart_cols);
+            planes.taps = (0..rows * cols)
+                .map(|tap| planes.offset(0, tap / cols * apart_rows) + col(tap))
+                .collect();
+        }
         planes
     }
 
@@ -257,22 +274,13 @@ impl<'a> Planes<'a> {
             self.sums[..len].copy_from_slice(&self.padded[..len]);
             return;
         };
-        let dilation = stage.dilation.map(|dilation| dilation as usize);
-        let kernel = stage.kernel.map(|taps| taps as usize);
         let filter = &weights.depthwise[channel * stage.taps()..][..stage.taps()];
         let (bias, slope) = epilogue(weights.depthwise_bias, weights.depthwise_slopes, channel);
-        let taps: Vec<(usize, f32)> = (0..stage.taps())
-            .map(|tap| {
-                let (row, col) = (tap / kernel[1], tap % kernel[1]);
-                let address = self.offset(0, row * dilation[0]) + self.offset(1, col * dilation[1]);
-                (address, filter[tap])
-            })
-            .collect();
         for start in (0..self.sums.len()).step_by(RUN) {
             let mut sums = [bias; RUN];
-            for &(address, weight) in &taps {
+            for (weight, offset) in filter.iter().zip(&self.taps) {
                 // The last run goes beyond the outputs; what it reads there is not used.
-                let first = (address + start).min(self.padded.len() - RUN);
+                let first = (offset + start).min(self.padded.len() - RUN);
                 let pixels: &[f32; RUN] = run_at(&self.padded, first);
                 for lane in 0..RUN {
                     sums[lane] = weight.mul_add(pixels[lane], sums[lane]);

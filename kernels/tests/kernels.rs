@@ -22,9 +22,8 @@ fn check(workload: &Workload, schedule: &Schedule, tensors: &Tensors, threads: u
     let weights = tensors.weights();
     reference::run(workload, &weights, &tensors.input, tensors.residual(), &mut expected)
         .expect("tensors fit their workload");
-    let checked = schedule
-        .check(workload, &Target::host())
-        .unwrap_or_else(|error| panic!("{error}\n{line}"));
+    let checked =
+        schedule.check(workload, &Target::host()).unwrap_or_else(|error| panic!("{error}\n{line}"));
     let kernel = Kernel::compile(&checked).unwrap_or_else(|error| panic!("{error}\n{line}"));
     let packed = kernel.pack(&weights).expect("tensors fit their workload");
     let mut workspace = kernel.workspace(threads);
