@@ -1,15 +1,14 @@
 //! Random workloads and tensors for property tests, and the comparison that such tests end with.
 //!
 //! ```
-//! use dsconv_kernels::{reference, testing};
+//! use dsconv_kernels::testing;
 //! use rand::{SeedableRng, rngs::StdRng};
 //!
 //! let workload = testing::random_workload(&mut StdRng::seed_from_u64(7), &testing::Limits::default());
 //! let tensors = testing::Tensors::integers(&workload, 7);
-//! let mut output = vec![0.0; workload.output_len()];
-//! reference::run(&workload, &tensors.weights(), &tensors.input, tensors.residual(), &mut output)?;
-//! testing::assert_same(&output, &output, &format!("{workload} seed 7"));
-//! # Ok::<(), dsconv_kernels::WrongLength>(())
+//! let expected = testing::definition(&workload, &tensors);
+//! let actual = testing::reference(&workload, &tensors);
+//! testing::assert_same(&expected, &actual, &format!("{workload} seed 7"));
 //! ```
 
 use rand::rngs::StdRng;
@@ -134,10 +133,9 @@ fn pair(rng: &mut impl Rng, limit: u32) -> [u32; 2] {
 
 /// Any activation.
 pub fn random_activation(rng: &mut impl Rng) -> Activation {
-    let mut number = |low: i32, high: i32| {
-        Finite::new(rng.random_range(low..=high) as f32 / 4.0).expect("a finite number")
-    };
-    let (low, high, slope) = (number(-8, 0), number(0, 8), number(-6, 6));
+    let mut number =
+        |quarters: std::ops::RangeInclusive<i8>| Finite::from_quarters(rng.random_range(quarters));
+    let (low, high, slope) = (number(-8..=0), number(0..=8), number(-6..=6));
     let all = [
         Activation::None,
         Activation::Relu,
@@ -151,7 +149,7 @@ pub fn random_activation(rng: &mut impl Rng) -> Activation {
         Activation::Sigmoid,
         Activation::GeluTanh,
     ];
-    *all.choose(rng).expect("there are activations")
+    all[rng.random_range(0..all.len())]
 }
 
 /// Input, weights and residual of a workload, each with the length that it calls for.
@@ -261,6 +259,30 @@ enum Tensor {
     Bias,
     Slopes,
     Residual,
+}
+
+/// What [`reference::run`](crate::reference::run) makes of the tensors.
+///
+/// # Panics
+///
+/// If the tensors are another workload's.
+pub fn reference(workload: &Workload, tensors: &Tensors) -> Vec<f32> {
+    let mut output = vec![f32::NAN; workload.output_len()];
+    let (weights, residual) = (tensors.weights(), tensors.residual());
+    crate::reference::run(workload, &weights, &tensors.input, residual, &mut output)
+        .expect("the tensors are the workload's");
+    output
+}
+
+/// The same by the plainest loops there are: the definition, which the reference is tested with.
+/// Slow.
+///
+/// # Panics
+///
+/// If the tensors are another workload's.
+pub fn definition(workload: &Workload, tensors: &Tensors) -> Vec<f32> {
+    let (weights, residual) = (tensors.weights(), tensors.residual());
+    crate::reference::naive::run(workload, &weights, &tensors.input, residual)
 }
 
 /// Compares two outputs bit by bit; any NaN equals any NaN. `repro` is a line that names the case.

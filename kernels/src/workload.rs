@@ -361,11 +361,8 @@ impl WorkloadBuilder {
                 return Err(InvalidWorkload::TensorTooLarge { tensor, elements });
             }
         }
-        // Every factor is below 2^31 by now, so the count of operations is exact.
-        let operations = 2 * product([batch, output[0], output[1], middles * (taps + pointwise)]);
-        if operations > u128::from(u64::MAX) {
-            return Err(InvalidWorkload::TooManyOperations { operations });
-        }
+        // Output and middle have less than 2^31 elements, each of them the sum of less than 2^31
+        // products, so the operations of either stage are less than 2^63 and `flops` cannot overflow.
         Ok(())
     }
 }
@@ -454,15 +451,6 @@ pub enum InvalidWorkload {
         tensor: &'static str,
         /// Its elements; `u128::MAX` where even that is exceeded.
         elements: u128,
-    },
-    /// More work than can be counted.
-    #[error(
-        "one run would take {operations} floating-point operations, at most {} are supported",
-        u64::MAX
-    )]
-    TooManyOperations {
-        /// Two for each multiply-add.
-        operations: u128,
     },
 }
 
