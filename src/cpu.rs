@@ -48,6 +48,9 @@ pub struct CpuModel {
     pub l3_bytes: usize,
 }
 
+/// Vendor of a CPU on a platform that does not tell.
+const UNKNOWN: &str = "unknown";
+
 /// Data caches of one core, in bytes; 0 where unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Caches {
@@ -57,6 +60,7 @@ struct Caches {
 }
 
 /// Who made the CPU and what it is called.
+#[derive(Debug)]
 struct Identity {
     vendor: String,
     family: u32,
@@ -102,7 +106,7 @@ impl CpuModel {
             .take(32)
             .collect();
         if vendor.is_empty() {
-            vendor.push_str("unknown");
+            vendor.push_str(UNKNOWN);
         }
         format!("{vendor}-{}-{}-{}", self.family, self.model, self.stepping)
     }
@@ -112,10 +116,21 @@ impl CpuModel {
         self.is_same_microarchitecture(other) && self.stepping == other.stepping
     }
 
-    /// Whether both are the same vendor, family and model, of whatever stepping.
+    /// Whether both are the same vendor, family and model, of whatever stepping. Where the platform
+    /// does not tell the vendor, features and caches must agree, too.
     pub fn is_same_microarchitecture(&self, other: &Self) -> bool {
         let identity = |cpu: &Self| (cpu.vendor.to_ascii_lowercase(), cpu.family, cpu.model);
-        identity(self) == identity(other)
+        let caches = |cpu: &Self| (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes);
+        let is_alike = || self.features == other.features && caches(self) == caches(other);
+        identity(self) == identity(other) && (self.vendor != UNKNOWN || is_alike())
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Identity {
+    fn unknown() -> Self {
+        let (vendor, brand) = (UNKNOWN.to_owned(), String::new());
+        Self { vendor, family: 0, model: 0, stepping: 0, brand }
     }
 }
 
@@ -181,6 +196,9 @@ mod tests {
         let other = CpuModel { model: cpu.model + 1, ..cpu.clone() };
         assert!(cpu.is_same_model(&cpu) && cpu.is_same_microarchitecture(&later));
         assert!(!cpu.is_same_model(&later) && !cpu.is_same_microarchitecture(&other));
+        let unknown = CpuModel { vendor: UNKNOWN.to_owned(), ..cpu };
+        let larger = CpuModel { l2_bytes: unknown.l2_bytes + 1, ..unknown.clone() };
+        assert!(unknown.is_same_model(&unknown) && !unknown.is_same_microarchitecture(&larger));
     }
 
     #[test]

@@ -182,3 +182,21 @@ fn a_schedule_of_a_similar_workload_computes_the_reference() {
     block.run(&tensors.input, &mut output).unwrap();
     assert_eq!(output, tensors.expected(&wanted, false));
 }
+
+#[test]
+fn a_run_allocates_nothing() {
+    for workload in [workload(24, 40, 17), with_residual()] {
+        let tensors = Tensors::of(&workload, 8);
+        let mut block = builder().build().unwrap().prepare(&workload, &tensors.weights()).unwrap();
+        let mut output = vec![0.0; workload.output_len()];
+        let has_residual = workload.pointwise().is_some_and(|stage| stage.residual);
+        let allocations = allocation_counter::measure(|| {
+            if has_residual {
+                block.run_with_residual(&tensors.input, &tensors.residual, &mut output).unwrap();
+            } else {
+                block.run(&tensors.input, &mut output).unwrap();
+            }
+        });
+        assert_eq!(allocations.count_total, 0, "{workload}");
+    }
+}

@@ -4,16 +4,7 @@
 use super::{Caches, Identity, sysfs};
 
 pub(super) fn identity() -> Identity {
-    match sysfs::midr() {
-        Some(midr) => sysfs::identity_of_midr(midr),
-        None => Identity {
-            vendor: "unknown".to_owned(),
-            family: 0,
-            model: 0,
-            stepping: 0,
-            brand: String::new(),
-        },
-    }
+    sysfs::midr().map_or_else(Identity::unknown, sysfs::identity_of_midr)
 }
 
 pub(super) fn features() -> Vec<&'static str> {

@@ -3,13 +3,7 @@
 use super::{Caches, Identity};
 
 pub(super) fn identity() -> Identity {
-    Identity {
-        vendor: "unknown".to_owned(),
-        family: 0,
-        model: 0,
-        stepping: 0,
-        brand: String::new(),
-    }
+    Identity::unknown()
 }
 
 pub(super) fn features() -> Vec<&'static str> {

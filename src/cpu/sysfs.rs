@@ -64,7 +64,7 @@ pub(super) fn identity_of_midr(midr: u64) -> super::Identity {
         0x51 => "Qualcomm",
         0x61 => "Apple",
         0xc0 => "Ampere",
-        _ => "unknown",
+        _ => super::UNKNOWN,
     };
     super::Identity {
         vendor: vendor.to_owned(),

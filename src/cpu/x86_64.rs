@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn signatures_combine_the_extended_fields() {
         assert_eq!(signature(0x000a_0671), (6, 167, 1)); // Rocket Lake
-        assert_eq!(signature(0x0080_6f8), (6, 143, 8)); // Sapphire Rapids
+        assert_eq!(signature(0x0008_06f8), (6, 143, 8)); // Sapphire Rapids
         assert_eq!(signature(0x00a6_0f12), (25, 97, 2)); // Zen 4
         assert_eq!(signature(0x0000_0513), (5, 1, 3)); // no extended fields in family 5
     }

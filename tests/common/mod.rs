@@ -177,7 +177,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
     );
     let measurement = (any_us(), any_us(), any_us(), any::<u32>());
     let runner_up = proptest::option::of((any_schedule(), any_us()));
-    let provenance = (".{0,12}", ".{0,12}", any::<u64>(), any::<u64>(), ".{0,12}", any_us());
+    let provenance = ("(?s).{0,12}", ".{0,12}", any::<u64>(), any::<u64>(), ".{0,12}", any_us());
     (key, any_schedule(), measurement, runner_up, provenance).prop_map(
         |(key, schedule, measurement, runner_up, provenance)| {
             let (workload, isa, threads, objective) = key;
