@@ -12,7 +12,9 @@
 //! All extents are constants in the code. Loads and stores stay inside the slices: whatever does
 //! not fill a vector is covered as [`Cover`](crate::cover::Cover) says.
 
-use cranelift_codegen::ir::{self, AbiParam, Function, InstBuilder, Signature, UserFuncName, Value, types};
+use cranelift_codegen::ir::{
+    self, AbiParam, Function, InstBuilder, Signature, UserFuncName, Value, types,
+};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
@@ -28,7 +30,10 @@ mod pointwise;
 mod transpose;
 mod window;
 
+pub(crate) use depthwise::UNROLLED_TAPS;
+
 /// Offsets in the argument struct of a generated function; `kernel::Arguments` has this layout.
+
 pub(crate) mod argument {
     pub(crate) const INPUT: usize = 0;
     pub(crate) const WEIGHTS: usize = 1;
@@ -64,13 +69,23 @@ struct Tile {
 
 /// Generates the functions of a plan, one a phase.
 pub(crate) fn lower(plan: &Plan, frontend: TargetFrontendConfig) -> Vec<Function> {
-    plan.phases.iter().enumerate().map(|(index, &phase)| lower_phase(plan, index, phase, frontend)).collect()
+    plan.phases
+        .iter()
+        .enumerate()
+        .map(|(index, &phase)| lower_phase(plan, index, phase, frontend))
+        .collect()
 }
 
-fn lower_phase(plan: &Plan, index: usize, phase: Phase, frontend: TargetFrontendConfig) -> Function {
+fn lower_phase(
+    plan: &Plan,
+    index: usize,
+    phase: Phase,
+    frontend: TargetFrontendConfig,
+) -> Function {
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params.push(AbiParam::new(types::I64));
-    let mut function = Function::with_name_signature(UserFuncName::user(0, index as u32), signature);
+    let mut function =
+        Function::with_name_signature(UserFuncName::user(0, index as u32), signature);
     let mut context = FunctionBuilderContext::new();
     let mut builder = FunctionBuilder::new(&mut function, &mut context);
     let entry = builder.create_block();
@@ -80,7 +95,8 @@ fn lower_phase(plan: &Plan, index: usize, phase: Phase, frontend: TargetFrontend
     let mut emitter = Emitter::new(builder, plan.fma);
 
     // An argument is 64 bits: two elements.
-    let mut argument = |emitter: &mut Emitter<'_>, index: usize| emitter.load_integer(arguments.at(2 * index));
+    let argument =
+        |emitter: &mut Emitter<'_>, index: usize| emitter.load_integer(arguments.at(2 * index));
     let pointers = [
         argument::INPUT,
         argument::WEIGHTS,
@@ -92,7 +108,8 @@ fn lower_phase(plan: &Plan, index: usize, phase: Phase, frontend: TargetFrontend
     .map(|index| Pointer::new(argument(&mut emitter, index)));
     let [input, weights, residual, output, private, shared] = pointers;
     let buffers = Buffers { input, weights, residual, output, private, shared };
-    let first = [argument::FIRST_IMAGE, argument::FIRST_TASK].map(|index| argument(&mut emitter, index));
+    let first =
+        [argument::FIRST_IMAGE, argument::FIRST_TASK].map(|index| argument(&mut emitter, index));
     let tasks = argument(&mut emitter, argument::TASKS);
 
     emitter.for_range(first, tasks, phase.count, |emitter, [image, task]| match phase.tasks {
@@ -138,7 +155,9 @@ fn for_tile(
 
 fn first_stage(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, tile: Tile) {
     match plan.first {
-        First::Depthwise if plan.channel_vectors() => depthwise::channels(emitter, plan, buffers, tile),
+        First::Depthwise if plan.channel_vectors() => {
+            depthwise::channels(emitter, plan, buffers, tile)
+        }
         First::Depthwise => depthwise::planar(emitter, plan, buffers, tile),
         First::Gather => window::gather(emitter, plan, buffers, tile),
         First::Input => unreachable!("a phase without a first stage"),
@@ -171,7 +190,11 @@ impl Buffers {
             Place::Output => self.output,
         };
         let image = emitter.index(tensor, tile.image, plan.middle_channels * plan.rows * plan.cols);
-        emitter.index(image, tile.row, plan.cols * if middle.planes { 1 } else { plan.middle_channels })
+        emitter.index(
+            image,
+            tile.row,
+            plan.cols * if middle.planes { 1 } else { plan.middle_channels },
+        )
     }
 }
 

@@ -69,12 +69,6 @@ impl Cover {
     pub(crate) fn len(&self) -> usize {
         self.full + self.rest.len()
     }
-
-    /// Slots of the largest group.
-    pub(crate) fn widest(&self) -> usize {
-        let whole = if self.full > 0 { self.slots.len() } else { 0 };
-        self.rest.iter().map(Vec::len).fold(whole, usize::max)
-    }
 }
 
 /// Elements of all slots of a group.

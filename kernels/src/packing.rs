@@ -51,7 +51,8 @@ impl Records {
 
     /// From the first record to that of the `rest`-th group that is not whole.
     pub(crate) fn rest_offset(&self, rest: usize) -> usize {
-        let before = self.groups.rest[..rest].iter().map(|slots| self.record_len(cover::width(slots)));
+        let before =
+            self.groups.rest[..rest].iter().map(|slots| self.record_len(cover::width(slots)));
         self.groups.full * self.record_len(self.groups.width) + before.sum::<usize>()
     }
 
@@ -71,10 +72,16 @@ impl Records {
             let record = &mut packed[at..at + self.record_len(width)];
             for (position, &channel) in channels.iter().enumerate() {
                 for index in 0..self.reduction {
-                    let to = if row_major { position * self.reduction + index } else { index * width + position };
+                    let to = if row_major {
+                        position * self.reduction + index
+                    } else {
+                        index * width + position
+                    };
                     record[to] = weight(channel, index);
                 }
-                for (start, values) in [(self.bias_at(width), bias), (self.slopes_at(width), slopes)] {
+                for (start, values) in
+                    [(self.bias_at(width), bias), (self.slopes_at(width), slopes)]
+                {
                     if let Some(start) = start {
                         record[start + position] = values[channel];
                     }
@@ -96,7 +103,8 @@ pub(crate) fn pack(plan: &Plan, weights: &Weights<'_>, packed: &mut [f32]) {
         records.pack(packed, false, weight, weights.depthwise_bias, weights.depthwise_slopes);
     }
     if let Some(records) = &plan.pointwise {
-        let row_major = plan.schedule.pointwise.is_some_and(|tile| tile.packing == Packing::RowMajor);
+        let row_major =
+            plan.schedule.pointwise.is_some_and(|tile| tile.packing == Packing::RowMajor);
         let weight = |channel: usize, input| weights.pointwise[channel * records.reduction + input];
         records.pack(packed, row_major, weight, weights.pointwise_bias, weights.pointwise_slopes);
     }

@@ -137,7 +137,8 @@ impl Plan {
         let [rows, cols] = workload.output_extent();
         let depthwise = workload.depthwise();
         let pair = |[rows, cols]: [u32; 2]| [rows as usize, cols as usize];
-        let [pointwise_rows, pointwise_cols] = pair(workload.pointwise().map_or([1, 1], |stage| stage.stride));
+        let [pointwise_rows, pointwise_cols] =
+            pair(workload.pointwise().map_or([1, 1], |stage| stage.stride));
         let [depthwise_rows, depthwise_cols] = pair(depthwise.map_or([1, 1], |stage| stage.stride));
         let stride = [depthwise_rows * pointwise_rows, depthwise_cols * pointwise_cols];
         let first = match depthwise {
@@ -235,7 +236,8 @@ impl Plan {
             } else {
                 Cover::scalars(self.middle_channels, 1)
             };
-            let records = Records::new(groups, stage.taps(), stage.bias, stage.activation.has_slopes());
+            let records =
+                Records::new(groups, stage.taps(), stage.bias, stage.activation.has_slopes());
             self.depthwise = Some(records.placed(|len| arena.take(len)));
         }
         if let (Some(stage), Some(tile)) = (self.workload.pointwise(), self.schedule.pointwise) {
@@ -244,7 +246,12 @@ impl Plan {
             } else {
                 Cover::new(self.outputs, tile.lanes.into(), tile.vectors.into(), tile.tail)
             };
-            let records = Records::new(groups, self.middle_channels, stage.bias, stage.activation.has_slopes());
+            let records = Records::new(
+                groups,
+                self.middle_channels,
+                stage.bias,
+                stage.activation.has_slopes(),
+            );
             self.pointwise = Some(records.placed(|len| arena.take(len)));
         }
         self.weights_len = arena.0;
@@ -258,7 +265,8 @@ impl Plan {
             let stage = if self.pointwise.is_some() { &self.pointwise } else { &self.depthwise };
             let groups = stage.iter().flat_map(|records| records.groups.groups());
             let widest = groups.map(|slots| cover::width(&slots)).max().unwrap_or(0);
-            let whole_images = self.list_phases().iter().any(|phase| phase.tasks == Tasks::ChannelGroups);
+            let whole_images =
+                self.list_phases().iter().any(|phase| phase.tasks == Tasks::ChannelGroups);
             let pixels = if whole_images { self.rows * self.cols } else { self.tile_pixels() };
             self.staging = arena.take(pixels * widest);
         }
@@ -266,7 +274,9 @@ impl Plan {
     }
 
     fn place_windows(&mut self, arena: &mut Arena) {
-        let (Some(tile), Some(records)) = (self.schedule.depthwise, &self.depthwise) else { return };
+        let (Some(tile), Some(records)) = (self.schedule.depthwise, &self.depthwise) else {
+            return;
+        };
         self.window_cols = self.in_cols.min(self.needed_cols().saturating_sub(self.pad[1]));
         if tile.window == Window::Direct {
             let col_pitch = if self.channel_vectors() { self.channels } else { 1 };
@@ -291,7 +301,12 @@ impl Plan {
         let shared = self.multiplier > 1;
         let mut place = |width: usize| {
             let row_pitch = self.needed_cols() * width;
-            WindowPlan { offset: arena.take(rows * row_pitch), row_pitch, col_pitch: width, phase_pitch: 0 }
+            WindowPlan {
+                offset: arena.take(rows * row_pitch),
+                row_pitch,
+                col_pitch: width,
+                phase_pitch: 0,
+            }
         };
         self.windows = if shared {
             vec![place(self.middle_channels); records.groups.rest.len() + 1]
@@ -323,7 +338,8 @@ impl Plan {
     }
 
     fn list_phases(&self) -> Vec<Phase> {
-        let tiles = |first, pointwise| Phase { first, pointwise, tasks: Tasks::Tiles, count: self.tiles };
+        let tiles =
+            |first, pointwise| Phase { first, pointwise, tasks: Tasks::Tiles, count: self.tiles };
         let Some(pointwise) = &self.pointwise else { return vec![tiles(true, false)] };
         let alone = match self.schedule.split {
             Split::Rows => tiles(false, true),

@@ -10,7 +10,7 @@ use super::emitter::{Emitter, Pointer};
 use super::epilogue::Lanes;
 use super::transpose::{self, Run};
 use super::window::{self, Rows};
-use super::{Buffers, Group, Tile, for_each_group};
+use super::{Buffers, Tile, for_each_group};
 use crate::activation::Activation;
 use crate::cover::{self, Cover, Slot};
 use crate::packing::Records;
@@ -50,7 +50,11 @@ pub(super) fn planar(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, 
     let pitch = plan.middle.pitch;
     let record_len = records.record_len(1);
     let weights = buffers.weights.at(records.offset);
-    let planes = [(weights, record_len * plan.multiplier), (source, plane), (middle, pitch * plan.multiplier)];
+    let planes = [
+        (weights, record_len * plan.multiplier),
+        (source, plane),
+        (middle, pitch * plan.multiplier),
+    ];
     emitter.for_each(plan.channels, &planes, |emitter, pointers| {
         let window = plan.windows[0];
         let input = match schedule.window {
@@ -101,7 +105,15 @@ pub(super) fn channels(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers
         let width = cover::width(group.slots);
         let copied = !multiplied && schedule.window == Window::Copied;
         let input = if copied {
-            window::fill_channels(emitter, plan, rows, pointers[0], group, buffers.private, &window);
+            window::fill_channels(
+                emitter,
+                plan,
+                rows,
+                pointers[0],
+                group,
+                buffers.private,
+                &window,
+            );
             buffers.private.at(window.offset)
         } else if multiplied {
             pointers[2]
@@ -129,7 +141,14 @@ pub(super) fn channels(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers
             output: if is_last_stage && planar { packed } else { own },
         };
         if !(is_last_stage && planar) {
-            channel.channel_rows(emitter, tile.rows, &sides, input, pointers[1], plan.middle_channels);
+            channel.channel_rows(
+                emitter,
+                tile.rows,
+                &sides,
+                input,
+                pointers[1],
+                plan.middle_channels,
+            );
             return;
         }
         let staging = buffers.private.at(plan.staging);
@@ -139,13 +158,22 @@ pub(super) fn channels(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers
             let plane = plan.rows * plan.cols;
             let planes = Run { start: pointers[1].at(slot.start * plane), pitch: plane };
             let count = tile.rows * plan.cols;
-            transpose::to_planes(emitter, slot.lanes, count, pixels, planes, planes.start, |_, _, value, _, _| value);
+            transpose::to_planes(
+                emitter,
+                slot.lanes,
+                count,
+                pixels,
+                planes,
+                planes.start,
+                |_, _, value, _, _| value,
+            );
         }
     });
 }
 
 fn parts(plan: &Plan) -> (&Records, DepthwiseTile, Activation) {
-    let records = plan.depthwise.as_ref().expect("a checked schedule plans every stage of its workload");
+    let records =
+        plan.depthwise.as_ref().expect("a checked schedule plans every stage of its workload");
     let schedule = plan.schedule.depthwise.expect("a checked schedule has a tile for every stage");
     let stage = plan.workload.depthwise().expect("only called for workloads with the stage");
     (records, schedule, stage.activation)
@@ -173,8 +201,18 @@ struct Sides<'s> {
 
 impl Buffers {
     /// The tile of the stage's output, as the stage writes it: planes where it is transposed at last.
-    fn middle_tile_of(&self, emitter: &mut Emitter<'_>, plan: &Plan, tile: Tile, planes: bool) -> Pointer {
-        if planes { self.output_tile(emitter, plan, tile)[0] } else { self.middle_tile(emitter, plan, tile) }
+    fn middle_tile_of(
+        &self,
+        emitter: &mut Emitter<'_>,
+        plan: &Plan,
+        tile: Tile,
+        planes: bool,
+    ) -> Pointer {
+        if planes {
+            self.output_tile(emitter, plan, tile)[0]
+        } else {
+            self.middle_tile(emitter, plan, tile)
+        }
     }
 }
 
@@ -226,7 +264,13 @@ impl Channel<'_> {
         }
     }
 
-    fn planar_columns(&self, emitter: &mut Emitter<'_>, rows: usize, input: Pointer, output: Pointer) {
+    fn planar_columns(
+        &self,
+        emitter: &mut Emitter<'_>,
+        rows: usize,
+        input: Pointer,
+        output: Pointer,
+    ) {
         let columns = self.plan.column_cover().expect("the workload has the stage");
         let moving = [(input, columns.width), (output, columns.width)];
         emitter.for_each(columns.full, &moving, |emitter, pointers| {
@@ -260,7 +304,14 @@ impl Channel<'_> {
         for row in 0..rows {
             for (index, slot) in slots.iter().enumerate() {
                 let sum = sums[row * slots.len() + index];
-                let value = Lanes::Pixels.finish(emitter, slot.lanes, sum, None, self.activation, self.slopes());
+                let value = Lanes::Pixels.finish(
+                    emitter,
+                    slot.lanes,
+                    sum,
+                    None,
+                    self.activation,
+                    self.slopes(),
+                );
                 emitter.store(value, output.at(row * self.plan.cols + slot.start));
             }
         }
@@ -284,7 +335,9 @@ impl Channel<'_> {
         for window_row in 0..self.plan.window_rows(rows) {
             let uses: Vec<(usize, usize)> = (0..rows)
                 .flat_map(|row| (0..kernel_rows).map(move |tap_row| (row, tap_row)))
-                .filter(|&(row, tap)| row * self.plan.stride[0] + tap * self.plan.dilation[0] == window_row)
+                .filter(|&(row, tap)| {
+                    row * self.plan.stride[0] + tap * self.plan.dilation[0] == window_row
+                })
                 .collect();
             if uses.is_empty() {
                 continue;
@@ -292,8 +345,10 @@ impl Channel<'_> {
             let line = input.at(window_row * self.window.row_pitch);
             for tap_col in 0..kernel_cols {
                 let from = line.at(self.tap_column(tap_col));
-                let inputs: Vec<Value> =
-                    slots.iter().map(|slot| emitter.load(slot.lanes, from.at(slot.start))).collect();
+                let inputs: Vec<Value> = slots
+                    .iter()
+                    .map(|slot| emitter.load(slot.lanes, from.at(slot.start)))
+                    .collect();
                 for &(row, tap_row) in &uses {
                     let tap = tap_row * kernel_cols + tap_col;
                     for (index, slot) in slots.iter().enumerate() {
@@ -322,11 +377,17 @@ impl Channel<'_> {
         // A step of whole strides, so that each of its taps keeps its phase.
         let step = TAPS_A_STEP.next_multiple_of(self.plan.stride[1]);
         let input_step = step / self.plan.stride[1] * self.plan.dilation[1];
-        let lines = [(self.record, kernel_cols), (input, self.plan.dilation[0] * self.window.row_pitch)];
-        let run = |emitter: &mut Emitter<'_>, taps: usize, weights: Pointer, input: Pointer, mut sums: Vec<Value>| {
+        let lines =
+            [(self.record, kernel_cols), (input, self.plan.dilation[0] * self.window.row_pitch)];
+        let run = |emitter: &mut Emitter<'_>,
+                   taps: usize,
+                   weights: Pointer,
+                   input: Pointer,
+                   mut sums: Vec<Value>| {
             for tap in 0..taps {
                 for (sum, slot) in sums.iter_mut().zip(slots) {
-                    let value = emitter.load(slot.lanes, input.at(self.tap_column(tap) + slot.start));
+                    let value =
+                        emitter.load(slot.lanes, input.at(self.tap_column(tap) + slot.start));
                     let weight = emitter.broadcast(slot.lanes, weights.at(tap));
                     *sum = emitter.mul_add(value, weight, *sum);
                 }
@@ -336,9 +397,10 @@ impl Channel<'_> {
         emitter.for_each_carrying(kernel_rows, &lines, &sums, |emitter, line, sums| {
             let steps = kernel_cols / step;
             let moving = [(line[0], step), (line[1], input_step)];
-            let sums = emitter.for_each_carrying(steps, &moving, sums, |emitter, pointers, sums| {
-                run(emitter, step, pointers[0], pointers[1], sums.to_vec())
-            });
+            let sums =
+                emitter.for_each_carrying(steps, &moving, sums, |emitter, pointers, sums| {
+                    run(emitter, step, pointers[0], pointers[1], sums.to_vec())
+                });
             let (weights, input) = (line[0].at(steps * step), line[1].at(steps * input_step));
             run(emitter, kernel_cols % step, weights, input, sums)
         })
@@ -356,7 +418,10 @@ impl Channel<'_> {
     ) {
         let blocks = Cover::scalars(self.plan.cols, self.tile.rows.into());
         let input_col = self.plan.stride[1] * self.window.col_pitch;
-        let lines = [(input, self.plan.stride[0] * self.window.row_pitch), (output, self.plan.cols * pitch)];
+        let lines = [
+            (input, self.plan.stride[0] * self.window.row_pitch),
+            (output, self.plan.cols * pitch),
+        ];
         emitter.for_each(rows, &lines, |emitter, line| {
             let moving = [(line[0], blocks.width * input_col), (line[1], blocks.width * pitch)];
             emitter.for_each(blocks.full, &moving, |emitter, pointers| {
@@ -381,7 +446,8 @@ impl Channel<'_> {
         pitch: usize,
     ) {
         let vectors = sides.slots.len();
-        let at = |base: Option<Pointer>, index: usize| base.map(|base| base.at(sides.packed[index]));
+        let at =
+            |base: Option<Pointer>, index: usize| base.map(|base| base.at(sides.packed[index]));
         let mut sums = Vec::new();
         for _ in 0..cols {
             for (index, slot) in sides.slots.iter().enumerate() {
@@ -391,7 +457,11 @@ impl Channel<'_> {
         let [kernel_rows, kernel_cols] = self.plan.kernel;
         let row_step = self.plan.dilation[0] * self.window.row_pitch;
         let col_step = self.plan.dilation[1] * self.window.col_pitch;
-        let tap_at = |emitter: &mut Emitter<'_>, tap: Option<usize>, from: Pointer, input: Pointer, sums: &mut [Value]| {
+        let tap_at = |emitter: &mut Emitter<'_>,
+                      tap: Option<usize>,
+                      from: Pointer,
+                      input: Pointer,
+                      sums: &mut [Value]| {
             let weights: Vec<Value> = (0..vectors)
                 .map(|index| match tap.and_then(|tap| self.taps.get(tap * vectors + index)) {
                     Some(&weight) => weight,
@@ -401,7 +471,8 @@ impl Channel<'_> {
             for col in 0..cols {
                 let pixel = input.at(col * self.plan.stride[1] * self.window.col_pitch);
                 for index in 0..vectors {
-                    let value = emitter.load(sides.slots[index].lanes, pixel.at(sides.input[index]));
+                    let value =
+                        emitter.load(sides.slots[index].lanes, pixel.at(sides.input[index]));
                     let sum = &mut sums[col * vectors + index];
                     *sum = emitter.mul_add(value, weights[index], *sum);
                 }
@@ -431,7 +502,8 @@ impl Channel<'_> {
             for (index, slot) in sides.slots.iter().enumerate() {
                 let sum = sums[col * vectors + index];
                 let slope = at(self.slopes(), index);
-                let value = Lanes::Channels.finish(emitter, slot.lanes, sum, None, self.activation, slope);
+                let value =
+                    Lanes::Channels.finish(emitter, slot.lanes, sum, None, self.activation, slope);
                 emitter.store(value, output.at(col * pitch + sides.output[index]));
             }
         }

@@ -27,11 +27,6 @@ impl Pointer {
     pub(super) fn at(self, elements: usize) -> Self {
         Self { bytes: self.bytes + ELEMENT * elements as i64, ..self }
     }
-
-    /// The pointer `elements` before this one.
-    pub(super) fn before(self, elements: usize) -> Self {
-        Self { bytes: self.bytes - ELEMENT * elements as i64, ..self }
-    }
 }
 
 /// The vector type of so many lanes; one lane is a scalar.
@@ -166,13 +161,16 @@ impl<'a> Emitter<'a> {
             let starts: Vec<Pointer> = pointers.iter().map(|&(pointer, _)| pointer).collect();
             return body(self, &starts, carried);
         }
-        let starts: Vec<Value> = pointers.iter().map(|&(pointer, _)| self.address(pointer)).collect();
-        let steps: Vec<i64> = pointers.iter().map(|&(_, elements)| ELEMENT * elements as i64).collect();
+        let starts: Vec<Value> =
+            pointers.iter().map(|&(pointer, _)| self.address(pointer)).collect();
+        let steps: Vec<i64> =
+            pointers.iter().map(|&(_, elements)| ELEMENT * elements as i64).collect();
         let end = self.add(starts[0], steps[0] * count as i64);
 
         let header = self.builder.create_block();
         let exit = self.builder.create_block();
-        let arguments: Vec<BlockArg> = starts.iter().chain(carried).map(|&value| value.into()).collect();
+        let arguments: Vec<BlockArg> =
+            starts.iter().chain(carried).map(|&value| value.into()).collect();
         let moving: Vec<Value> =
             starts.iter().map(|_| self.builder.append_block_param(header, types::I64)).collect();
         let carried: Vec<Value> = carried
@@ -187,9 +185,11 @@ impl<'a> Emitter<'a> {
         self.builder.switch_to_block(header);
         let here: Vec<Pointer> = moving.iter().map(|&base| Pointer::new(base)).collect();
         let carried = body(self, &here, &carried);
-        let next: Vec<Value> = moving.iter().zip(&steps).map(|(&base, &step)| self.add(base, step)).collect();
+        let next: Vec<Value> =
+            moving.iter().zip(&steps).map(|(&base, &step)| self.add(base, step)).collect();
         let again = self.builder.ins().icmp(IntCC::NotEqual, next[0], end);
-        let arguments: Vec<BlockArg> = next.iter().chain(&carried).map(|&value| value.into()).collect();
+        let arguments: Vec<BlockArg> =
+            next.iter().chain(&carried).map(|&value| value.into()).collect();
         self.builder.ins().brif(again, header, &arguments, exit, &[]);
         self.builder.switch_to_block(exit);
         carried
@@ -206,7 +206,8 @@ impl<'a> Emitter<'a> {
         let header = self.builder.create_block();
         let start = self.builder.create_block();
         let exit = self.builder.create_block();
-        let [outer, inner, left] = [(); 3].map(|()| self.builder.append_block_param(header, types::I64));
+        let [outer, inner, left] =
+            [(); 3].map(|()| self.builder.append_block_param(header, types::I64));
         self.builder.ins().jump(header, &[first[0].into(), first[1].into(), count.into()]);
         self.builder.switch_to_block(header);
         self.builder.ins().brif(left, start, &[], exit, &[]);

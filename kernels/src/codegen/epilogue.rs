@@ -24,7 +24,12 @@ impl Lanes {
     }
 
     /// The value an accumulator starts from: the bias, or zero.
-    pub(super) fn start(self, emitter: &mut Emitter<'_>, lanes: usize, bias: Option<Pointer>) -> Value {
+    pub(super) fn start(
+        self,
+        emitter: &mut Emitter<'_>,
+        lanes: usize,
+        bias: Option<Pointer>,
+    ) -> Value {
         match bias {
             Some(bias) => self.parameter(emitter, lanes, bias),
             None => emitter.constant(lanes, 0.0),

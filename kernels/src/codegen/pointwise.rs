@@ -78,7 +78,10 @@ impl<'p> Stage<'p> {
         };
         Self {
             plan,
-            records: plan.pointwise.as_ref().expect("a checked schedule plans every stage of its workload"),
+            records: plan
+                .pointwise
+                .as_ref()
+                .expect("a checked schedule plans every stage of its workload"),
             tile,
             activation: stage.activation,
             has_residual: stage.residual,
@@ -108,23 +111,41 @@ impl<'p> Stage<'p> {
     }
 
     fn pixels_outer(&self, emitter: &mut Emitter<'_>, operands: Operands) {
-        self.for_each_pixels(emitter, operands, self.pixel_steps()[1], |emitter, slots, [operand, output, residual]| {
-            let moving = [(output, self.channel_step()), (residual, self.channel_step())];
-            for_each_group(emitter, self.records, self.weights, &moving, |emitter, group, pointers| {
-                self.block(emitter, group, slots, [operand, pointers[0], pointers[1]]);
-            });
-        });
+        self.for_each_pixels(
+            emitter,
+            operands,
+            self.pixel_steps()[1],
+            |emitter, slots, [operand, output, residual]| {
+                let moving = [(output, self.channel_step()), (residual, self.channel_step())];
+                for_each_group(
+                    emitter,
+                    self.records,
+                    self.weights,
+                    &moving,
+                    |emitter, group, pointers| {
+                        self.block(emitter, group, slots, [operand, pointers[0], pointers[1]]);
+                    },
+                );
+            },
+        );
     }
 
     /// The group with a number known at run time, counted from `first`.
-    fn numbered_group(&self, emitter: &mut Emitter<'_>, number: Value, rest: usize, operands: Operands) {
+    fn numbered_group(
+        &self,
+        emitter: &mut Emitter<'_>,
+        number: Value,
+        rest: usize,
+        operands: Operands,
+    ) {
         let groups = &self.records.groups;
         let weights = self.weights.at(self.records.offset);
         let whole = |emitter: &mut Emitter<'_>| {
             let [operand, output, residual] = operands;
             let record = emitter.index(weights, number, self.records.record_len(groups.width));
             let step = groups.width * self.channel_step();
-            let [output, residual] = [output, residual].map(|pointer| emitter.index(pointer, number, step));
+            let [output, residual] =
+                [output, residual].map(|pointer| emitter.index(pointer, number, step));
             let group = Group { slots: &groups.slots, record, shape: 0 };
             self.whole_group(emitter, &group, [operand, output, residual]);
         };
@@ -143,12 +164,22 @@ impl<'p> Stage<'p> {
     }
 
     /// One group of output channels over all pixels.
-    fn whole_group(&self, emitter: &mut Emitter<'_>, group: &Group<'_>, [operand, output, residual]: Operands) {
+    fn whole_group(
+        &self,
+        emitter: &mut Emitter<'_>,
+        group: &Group<'_>,
+        [operand, output, residual]: Operands,
+    ) {
         if !self.plan.transposes() {
             let step = self.pixel_steps()[1];
-            self.for_each_pixels(emitter, [operand, output, residual], step, |emitter, slots, operands| {
-                self.block(emitter, group, slots, operands);
-            });
+            self.for_each_pixels(
+                emitter,
+                [operand, output, residual],
+                step,
+                |emitter, slots, operands| {
+                    self.block(emitter, group, slots, operands);
+                },
+            );
             return;
         }
         let width = cover::width(group.slots);
@@ -162,11 +193,19 @@ impl<'p> Stage<'p> {
             let planes = Run { start: output.at(slot.start * plane), pitch: plane };
             let beside = residual.at(slot.start * plane);
             let count = self.pixels;
-            transpose::to_planes(emitter, slot.lanes, count, pixels, planes, beside, |emitter, lanes, sum, channel, beside| {
-                let residual = self.has_residual.then(|| beside.at(channel * plane));
-                let slope = self.slopes(group, position + channel);
-                Lanes::Pixels.finish(emitter, lanes, sum, residual, self.activation, slope)
-            });
+            transpose::to_planes(
+                emitter,
+                slot.lanes,
+                count,
+                pixels,
+                planes,
+                beside,
+                |emitter, lanes, sum, channel, beside| {
+                    let residual = self.has_residual.then(|| beside.at(channel * plane));
+                    let slope = self.slopes(group, position + channel);
+                    Lanes::Pixels.finish(emitter, lanes, sum, residual, self.activation, slope)
+                },
+            );
         }
     }
 
@@ -180,8 +219,11 @@ impl<'p> Stage<'p> {
     ) {
         let [operand_step, residual_step] = self.pixel_steps();
         let width = self.cover.width;
-        let moving =
-            [(operand, operand_step * width), (output, output_step * width), (residual, residual_step * width)];
+        let moving = [
+            (operand, operand_step * width),
+            (output, output_step * width),
+            (residual, residual_step * width),
+        ];
         emitter.for_each(self.cover.full, &moving, |emitter, moved| {
             body(emitter, &self.cover.slots, [moved[0], moved[1], moved[2]]);
         });
@@ -220,7 +262,10 @@ impl<'p> Stage<'p> {
         let packed = positions(group.slots);
         let weights = Side {
             start: group.record,
-            offsets: packed.iter().map(|at| if row_major { at * self.records.reduction } else { *at }).collect(),
+            offsets: packed
+                .iter()
+                .map(|at| if row_major { at * self.records.reduction } else { *at })
+                .collect(),
             step: if row_major { 1 } else { width },
         };
         if self.plan.schedule.family == Family::Pixels {
@@ -236,7 +281,14 @@ impl<'p> Stage<'p> {
                     let residual = self.has_residual.then(|| residual.at(at));
                     let slope = self.slopes(group, row);
                     let sum = sums[row * pixels.len() + index];
-                    let value = Lanes::Pixels.finish(emitter, pixel.lanes, sum, residual, self.activation, slope);
+                    let value = Lanes::Pixels.finish(
+                        emitter,
+                        pixel.lanes,
+                        sum,
+                        residual,
+                        self.activation,
+                        slope,
+                    );
                     emitter.store(value, output.at(at));
                 }
             }
@@ -244,7 +296,8 @@ impl<'p> Stage<'p> {
         }
         let lanes: Vec<usize> = group.slots.iter().map(|slot| slot.lanes).collect();
         // The bias of a vector is the same for every pixel.
-        let mut biases = packed.iter().map(|&at| self.bias(group, at)).collect::<Vec<_>>().into_iter().cycle();
+        let mut biases =
+            packed.iter().map(|&at| self.bias(group, at)).collect::<Vec<_>>().into_iter().cycle();
         let start = |emitter: &mut Emitter<'_>, _, lanes| {
             Lanes::Channels.start(emitter, lanes, biases.next().expect("a cycle of at least one"))
         };
@@ -259,7 +312,14 @@ impl<'p> Stage<'p> {
                 let at = pixel.start * output_step + slot.start;
                 let residual = self.has_residual.then(|| residual.at(at));
                 let slope = self.slopes(group, packed[index]);
-                let value = Lanes::Channels.finish(emitter, slot.lanes, sum, residual, self.activation, slope);
+                let value = Lanes::Channels.finish(
+                    emitter,
+                    slot.lanes,
+                    sum,
+                    residual,
+                    self.activation,
+                    slope,
+                );
                 emitter.store(value, output.at(at));
             }
         }
@@ -283,7 +343,8 @@ impl<'p> Stage<'p> {
         }
         let unroll = usize::from(self.tile.unroll);
         let steps = self.records.reduction / unroll;
-        let moving = [(broadcasts.start, broadcasts.step * unroll), (vectors.start, vectors.step * unroll)];
+        let moving =
+            [(broadcasts.start, broadcasts.step * unroll), (vectors.start, vectors.step * unroll)];
         let sums = emitter.for_each_carrying(steps, &moving, &sums, |emitter, pointers, sums| {
             let mut sums = sums.to_vec();
             for channel in 0..unroll {
@@ -315,8 +376,11 @@ fn rank_one(
     let vector_row = pointers[1].at(channel * vectors.step);
     let same_width = lanes.iter().all(|&width| width == lanes[0]);
     if broadcasts.offsets.len() < lanes.len() && same_width {
-        let weights: Vec<Value> =
-            broadcasts.offsets.iter().map(|&at| emitter.broadcast(lanes[0], broadcast_row.at(at))).collect();
+        let weights: Vec<Value> = broadcasts
+            .offsets
+            .iter()
+            .map(|&at| emitter.broadcast(lanes[0], broadcast_row.at(at)))
+            .collect();
         for (index, &at) in vectors.offsets.iter().enumerate() {
             let vector = emitter.load(lanes[index], vector_row.at(at));
             for (row, &weight) in weights.iter().enumerate() {

@@ -25,13 +25,20 @@ impl Run {
 }
 
 /// Writes planes as pixels.
-pub(super) fn to_pixels(emitter: &mut Emitter<'_>, channels: usize, pixels: usize, planes: Run, output: Run) {
+pub(super) fn to_pixels(
+    emitter: &mut Emitter<'_>,
+    channels: usize,
+    pixels: usize,
+    planes: Run,
+    output: Run,
+) {
     let moving = [(planes.start, 1), (output.start, output.pitch)];
     over_pixels(emitter, channels, pixels, &moving, |emitter, size, pointers| {
         let planes = Run { start: pointers[0], ..planes };
         let output = Run { start: pointers[1], ..output };
         for channel in (0..channels).step_by(size) {
-            let rows: Vec<Value> = (0..size).map(|row| emitter.load(size, planes.row(channel + row))).collect();
+            let rows: Vec<Value> =
+                (0..size).map(|row| emitter.load(size, planes.row(channel + row))).collect();
             for (pixel, value) in transposed(emitter, rows).into_iter().enumerate() {
                 emitter.store(value, output.row(pixel).at(channel));
             }
@@ -56,7 +63,8 @@ pub(super) fn to_planes(
         let planes = Run { start: pointers[0], ..planes };
         let input = Run { start: pointers[1], ..input };
         for channel in (0..channels).step_by(size) {
-            let rows: Vec<Value> = (0..size).map(|row| emitter.load(size, input.row(row).at(channel))).collect();
+            let rows: Vec<Value> =
+                (0..size).map(|row| emitter.load(size, input.row(row).at(channel))).collect();
             for (row, value) in transposed(emitter, rows).into_iter().enumerate() {
                 let channel = channel + row;
                 let value = finish(emitter, size, value, channel, pointers[2]);
@@ -80,7 +88,8 @@ fn over_pixels(
     let steps: Vec<_> = moving.iter().map(|&(pointer, pitch)| (pointer, pitch * size)).collect();
     emitter.for_each(cover.full, &steps, |emitter, pointers| body(emitter, size, pointers));
     for slot in cover.rest.iter().flatten() {
-        let pointers: Vec<_> = moving.iter().map(|&(pointer, pitch)| pointer.at(slot.start * pitch)).collect();
+        let pointers: Vec<_> =
+            moving.iter().map(|&(pointer, pitch)| pointer.at(slot.start * pitch)).collect();
         body(emitter, size, &pointers);
     }
 }
@@ -102,7 +111,8 @@ fn transposed(emitter: &mut Emitter<'_>, rows: Vec<Value>) -> Vec<Value> {
 
 /// Four lanes out of the eight of two vectors.
 pub(super) fn shuffle(emitter: &mut Emitter<'_>, a: Value, b: Value, lanes: [u8; 4]) -> Value {
-    let bytes: Vec<u8> = lanes.iter().flat_map(|lane| (0..4).map(move |byte| 4 * lane + byte)).collect();
+    let bytes: Vec<u8> =
+        lanes.iter().flat_map(|lane| (0..4).map(move |byte| 4 * lane + byte)).collect();
     let builder = &mut emitter.builder;
     let mask = builder.func.dfg.immediates.push(ir::ConstantData::from(bytes.as_slice()));
     let flags = MemFlagsData::new().with_endianness(ir::Endianness::Little);

@@ -37,7 +37,12 @@ impl Rows {
 
     /// Where the first of the rows starts in a tensor whose rows have `row_pitch` elements. May be
     /// outside the tensor: only rows inside are read.
-    pub(super) fn start(self, emitter: &mut Emitter<'_>, tensor: Pointer, row_pitch: usize) -> Pointer {
+    pub(super) fn start(
+        self,
+        emitter: &mut Emitter<'_>,
+        tensor: Pointer,
+        row_pitch: usize,
+    ) -> Pointer {
         emitter.index(tensor, self.first, row_pitch)
     }
 }
@@ -51,19 +56,34 @@ pub(super) fn fill_planar(
     scratch: Pointer,
     window: &WindowPlan,
 ) {
-    for_each_row(emitter, plan, rows, (source, plan.in_cols), scratch, window, |emitter, source, target| {
-        for phase in used_phases(plan) {
-            let stride = plan.stride[1];
-            // First column of the phase that is not padding.
-            let skipped = plan.pad[1].saturating_sub(phase).div_ceil(stride);
-            let col = skipped * stride + phase - plan.pad[1];
-            if col < plan.window_cols {
-                let count = (plan.window_cols - col).div_ceil(stride);
-                let target = target.at(phase * window.phase_pitch + skipped);
-                copy_strided(emitter, count, plan.in_cols - col, source.at(col), stride, target);
+    for_each_row(
+        emitter,
+        plan,
+        rows,
+        (source, plan.in_cols),
+        scratch,
+        window,
+        |emitter, source, target| {
+            for phase in used_phases(plan) {
+                let stride = plan.stride[1];
+                // First column of the phase that is not padding.
+                let skipped = plan.pad[1].saturating_sub(phase).div_ceil(stride);
+                let col = skipped * stride + phase - plan.pad[1];
+                if col < plan.window_cols {
+                    let count = (plan.window_cols - col).div_ceil(stride);
+                    let target = target.at(phase * window.phase_pitch + skipped);
+                    copy_strided(
+                        emitter,
+                        count,
+                        plan.in_cols - col,
+                        source.at(col),
+                        stride,
+                        target,
+                    );
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// Fills a window of the group's channels side by side from an NHWC or NCHW input. `source` is
@@ -80,28 +100,40 @@ pub(super) fn fill_channels(
     let width = cover::width(group.slots);
     let planar = plan.planar_tensors();
     let col_pitch = if planar { 1 } else { plan.channels };
-    for_each_row(emitter, plan, rows, (source, plan.in_cols * col_pitch), scratch, window, |emitter, source, target| {
-        let target = target.at(plan.pad[1] * width);
-        if planar {
-            let plane = plan.in_rows * plan.in_cols;
-            let mut position = 0;
-            for slot in group.slots {
-                let planes = Run { start: source.at(slot.start * plane), pitch: plane };
-                let pixels = Run { start: target.at(position), pitch: width };
-                transpose::to_pixels(emitter, slot.lanes, plan.window_cols, planes, pixels);
-                position += slot.lanes;
+    for_each_row(
+        emitter,
+        plan,
+        rows,
+        (source, plan.in_cols * col_pitch),
+        scratch,
+        window,
+        |emitter, source, target| {
+            let target = target.at(plan.pad[1] * width);
+            if planar {
+                let plane = plan.in_rows * plan.in_cols;
+                let mut position = 0;
+                for slot in group.slots {
+                    let planes = Run { start: source.at(slot.start * plane), pitch: plane };
+                    let pixels = Run { start: target.at(position), pitch: width };
+                    transpose::to_pixels(emitter, slot.lanes, plan.window_cols, planes, pixels);
+                    position += slot.lanes;
+                }
+                return;
             }
-            return;
-        }
-        emitter.for_each(plan.window_cols, &[(source, col_pitch), (target, width)], |emitter, pointers| {
-            let mut position = 0;
-            for slot in group.slots {
-                let value = emitter.load(slot.lanes, pointers[0].at(slot.start));
-                emitter.store(value, pointers[1].at(position));
-                position += slot.lanes;
-            }
-        });
-    });
+            emitter.for_each(
+                plan.window_cols,
+                &[(source, col_pitch), (target, width)],
+                |emitter, pointers| {
+                    let mut position = 0;
+                    for slot in group.slots {
+                        let value = emitter.load(slot.lanes, pointers[0].at(slot.start));
+                        emitter.store(value, pointers[1].at(position));
+                        position += slot.lanes;
+                    }
+                },
+            );
+        },
+    );
 }
 
 /// Fills a window of all channels between the stages from an NHWC input, each input channel as
@@ -115,16 +147,28 @@ pub(super) fn fill_multiplied(
     window: &WindowPlan,
 ) {
     let row_pitch = plan.in_cols * plan.channels;
-    for_each_row(emitter, plan, rows, (source, row_pitch), scratch, window, |emitter, source, target| {
-        let target = target.at(plan.pad[1] * plan.middle_channels);
-        let count = plan.window_cols * plan.channels;
-        emitter.for_each(count, &[(source, 1), (target, plan.multiplier)], |emitter, pointers| {
-            let value = emitter.load(1, pointers[0]);
-            emitter.for_each(plan.multiplier, &[(pointers[1], 1)], |emitter, target| {
-                emitter.store(value, target[0]);
-            });
-        });
-    });
+    for_each_row(
+        emitter,
+        plan,
+        rows,
+        (source, row_pitch),
+        scratch,
+        window,
+        |emitter, source, target| {
+            let target = target.at(plan.pad[1] * plan.middle_channels);
+            let count = plan.window_cols * plan.channels;
+            emitter.for_each(
+                count,
+                &[(source, 1), (target, plan.multiplier)],
+                |emitter, pointers| {
+                    let value = emitter.load(1, pointers[0]);
+                    emitter.for_each(plan.multiplier, &[(pointers[1], 1)], |emitter, target| {
+                        emitter.store(value, target[0]);
+                    });
+                },
+            );
+        },
+    );
 }
 
 /// Copies the pixels that a strided pointwise stage without a depthwise stage reads.
@@ -146,10 +190,13 @@ pub(super) fn gather(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, 
         return;
     }
     let source = rows.start(emitter, image, plan.in_cols * plan.channels);
-    let lines = [(source, row_stride * plan.in_cols * plan.channels), (target, plan.cols * plan.channels)];
+    let lines =
+        [(source, row_stride * plan.in_cols * plan.channels), (target, plan.cols * plan.channels)];
     emitter.for_each(tile.rows, &lines, |emitter, line| {
         let pixels = [(line[0], col_stride * plan.channels), (line[1], plan.channels)];
-        emitter.for_each(plan.cols, &pixels, |emitter, pixel| copy(emitter, plan.channels, pixel[0], pixel[1]));
+        emitter.for_each(plan.cols, &pixels, |emitter, pixel| {
+            copy(emitter, plan.channels, pixel[0], pixel[1])
+        });
     });
 }
 
@@ -183,7 +230,9 @@ fn for_each_row(
 /// Columns of a window, modulo the stride, that some tap reads.
 fn used_phases(plan: &Plan) -> Vec<usize> {
     let stride = plan.stride[1];
-    (0..stride).filter(|&phase| (0..plan.kernel[1]).any(|tap| tap * plan.dilation[1] % stride == phase)).collect()
+    (0..stride)
+        .filter(|&phase| (0..plan.kernel[1]).any(|tap| tap * plan.dilation[1] % stride == phase))
+        .collect()
 }
 
 /// Copies `count` elements.
@@ -216,14 +265,19 @@ fn copy_strided(
         2 => {
             // A vector takes the even elements of twice as many, so the very last may lack a partner.
             let paired = count.min(available / 2);
-            over_vectors(emitter, paired, &[(source, 2), (target, 1)], |emitter, lanes, pointers| {
-                let mut value = emitter.load(lanes, pointers[0]);
-                if lanes > 1 {
-                    let second = emitter.load(lanes, pointers[0].at(lanes));
-                    value = transpose::shuffle(emitter, value, second, [0, 2, 4, 6]);
-                }
-                emitter.store(value, pointers[1]);
-            });
+            over_vectors(
+                emitter,
+                paired,
+                &[(source, 2), (target, 1)],
+                |emitter, lanes, pointers| {
+                    let mut value = emitter.load(lanes, pointers[0]);
+                    if lanes > 1 {
+                        let second = emitter.load(lanes, pointers[0].at(lanes));
+                        value = transpose::shuffle(emitter, value, second, [0, 2, 4, 6]);
+                    }
+                    emitter.store(value, pointers[1]);
+                },
+            );
             for index in paired..count {
                 let value = emitter.load(1, source.at(2 * index));
                 emitter.store(value, target.at(index));
@@ -247,11 +301,15 @@ fn over_vectors(
         return;
     }
     let cover = Cover::new(count, COPY_LANES, COPY_VECTORS, Tail::Overlap);
-    let moving: Vec<_> = pointers.iter().map(|&(pointer, step)| (pointer, step * cover.width)).collect();
+    let moving: Vec<_> =
+        pointers.iter().map(|&(pointer, step)| (pointer, step * cover.width)).collect();
     let mut emit = |emitter: &mut Emitter<'_>, slots: &[cover::Slot], from: &[Pointer]| {
         for slot in slots {
-            let here: Vec<_> =
-                from.iter().zip(pointers).map(|(pointer, &(_, step))| pointer.at(slot.start * step)).collect();
+            let here: Vec<_> = from
+                .iter()
+                .zip(pointers)
+                .map(|(pointer, &(_, step))| pointer.at(slot.start * step))
+                .collect();
             body(emitter, slot.lanes, &here);
         }
     };
