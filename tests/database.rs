@@ -84,7 +84,8 @@ proptest! {
         bytes[at] = byte;
         let changed = String::from_utf8(bytes).unwrap();
         let starts: Vec<usize> = text.match_indices("[[record]]").map(|(start, _)| start).collect();
-        let touched = starts.iter().rposition(|start| *start <= at);
+        // The line end before a header counts as the header's: without it, the line is no header.
+        let touched = starts.iter().rposition(|start| *start <= at + 1);
         match Database::from_toml(&changed, path()) {
             Ok(loaded) => {
                 for (index, original) in written.records().enumerate() {

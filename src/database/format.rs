@@ -82,7 +82,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Loaded, DatabaseError> {
     // A last line without an end may have lost a part of a number, and would still parse.
     let is_whole = text.is_empty() || text.ends_with('\n');
     let database = match DeTable::parse(text) {
-        Ok(table) if is_whole => reader.document(table, &whole)?,
+        Ok(table) if is_whole => reader.document(table.into_inner(), &whole)?,
         _ => salvage::parse(&mut reader, text)?,
     };
     Ok(Loaded { database, warnings: reader.warnings })
@@ -109,18 +109,12 @@ impl Reader<'_> {
         DatabaseError::Head { path: self.path.to_owned(), line, message: message.into() }
     }
 
-    /// The error for a head that is not TOML.
-    pub(super) fn broken_head(&self, piece: &Piece<'_>, error: &toml::de::Error) -> DatabaseError {
-        self.head_error(piece.line_of(error), one_line(error.message()))
-    }
-
     /// Reads a table with a head and records.
     pub(super) fn document(
         &mut self,
-        table: Spanned<DeTable<'_>>,
+        mut table: DeTable<'_>,
         piece: &Piece<'_>,
     ) -> Result<Database, DatabaseError> {
-        let mut table = table.into_inner();
         self.check_format(&table, piece)?;
         let Some(cpu) = table.remove("cpu") else {
             return Err(self.head_error(1, "no `[cpu]`: this is no database, or a part of one"));

@@ -13,25 +13,36 @@ use super::format::{Piece, Reader, one_line};
 pub(super) fn parse(reader: &mut Reader<'_>, text: &str) -> Result<Database, DatabaseError> {
     let mut pieces = split(text);
     let head = pieces.next().expect("the head comes first, whatever the text");
-    if !head.text.ends_with('\n') {
-        let line = head.line(head.text.len());
-        let message = "the file ends inside its head".to_owned();
-        return Err(DatabaseError::Head { path: reader.path.to_owned(), line, message });
-    }
-    let table = DeTable::parse(head.text).map_err(|error| reader.broken_head(&head, &error))?;
-    let mut database = reader.document(table, &head)?;
+    let mut database = parse_head(reader, &head)?;
     for piece in pieces {
-        let (text, lines_above) = (sound_part(reader, &piece), piece.lines_above);
-        let piece = Piece::new(text, lines_above);
-        match DeTable::parse(piece.text) {
-            Ok(table) => reader.body(table.into_inner(), &piece, &mut database)?,
-            Err(error) => {
-                let message = format!("record skipped: {}", one_line(error.message()));
-                reader.warn(piece.line_of(&error), message);
-            }
+        let (table, piece, fault) = sound_part(&piece);
+        if let Some(Fault { line, message }) = fault {
+            reader.warn(line, format!("{message}: ignored from here on"));
         }
+        reader.body(table, &piece, &mut database)?;
     }
     Ok(database)
+}
+
+/// Damage below the CPU is a warning; above, it is the reason why the CPU cannot be read.
+fn parse_head(reader: &mut Reader<'_>, head: &Piece<'_>) -> Result<Database, DatabaseError> {
+    let (table, piece, fault) = sound_part(head);
+    match (reader.document(table, &piece), fault) {
+        (Ok(database), Some(Fault { line, message })) => {
+            reader.warn(line, format!("{message}: ignored up to the next record"));
+            Ok(database)
+        }
+        (Err(DatabaseError::Head { path, .. }), Some(Fault { line, message })) => {
+            Err(DatabaseError::Head { path, line, message })
+        }
+        (result, _) => result,
+    }
+}
+
+/// Why the rest of a piece is not read.
+struct Fault {
+    line: usize,
+    message: String,
 }
 
 /// The head, which may be empty, then one piece for each record.
@@ -58,19 +69,24 @@ fn split(text: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// The text of a record above its first bad line. An unfinished last line is bad whatever it holds.
-fn sound_part<'a>(reader: &mut Reader<'_>, piece: &Piece<'a>) -> &'a str {
-    let end = piece.above_line_of(piece.text.len());
-    if end < piece.text.len() {
-        reader.warn(piece.line(end), "the file ends inside this line: ignored".to_owned());
-    }
-    let finished = &piece.text[..end];
-    match DeTable::parse(finished) {
-        Ok(_) => finished,
-        Err(error) => {
-            let message = format!("{}: ignored from here on", one_line(error.message()));
-            reader.warn(piece.line_of(&error), message);
-            &finished[..piece.above_line_of(error.span().map_or(0, |span| span.start))]
+/// The part of a piece above its first bad line. An unfinished last line is bad whatever it holds.
+fn sound_part<'a>(piece: &Piece<'a>) -> (DeTable<'a>, Piece<'a>, Option<Fault>) {
+    let mut end = piece.above_line_of(piece.text.len());
+    let mut fault = (end < piece.text.len()).then(|| Fault {
+        line: piece.line(end),
+        message: "the file ends inside this line".to_owned(),
+    });
+    loop {
+        let part = Piece::new(&piece.text[..end], piece.lines_above);
+        match DeTable::parse(part.text) {
+            Ok(table) => return (table.into_inner(), part, fault),
+            Err(error) => {
+                fault =
+                    Some(Fault { line: part.line_of(&error), message: one_line(error.message()) });
+                // Each turn drops a line at least, and the empty text parses.
+                let bad = error.span().map_or(0, |span| span.start).min(end.saturating_sub(1));
+                end = part.above_line_of(bad);
+            }
         }
     }
 }

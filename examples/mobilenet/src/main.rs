@@ -13,8 +13,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use dsconv::{
-    Activation, Database, Depthwise, Dispatcher, Pointwise, Schedule, SeparableBlock, Weights,
-    Workload,
+    Activation, Database, Depthwise, Dispatcher, Pointwise, SeparableBlock, Weights, Workload,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -154,7 +153,7 @@ fn report(blocks: &[SeparableBlock], times_us: &mut [Vec<f64>]) {
         println!(
             "{name:>18} {min:>9.1} {median:>9.1} {:>8.1}  {}; {}",
             gflops(workload.flops(), median),
-            schedule_text(block.kernel().schedule().schedule()),
+            block.kernel().schedule().schedule(),
             block.origin(),
         );
         total_min += min;
@@ -170,8 +169,4 @@ fn report(blocks: &[SeparableBlock], times_us: &mut [Vec<f64>]) {
 
 fn gflops(flops: u64, us: f64) -> f64 {
     flops as f64 / us / 1e3
-}
-
-fn schedule_text(schedule: &Schedule) -> String {
-    format!("{schedule:?}")
 }
