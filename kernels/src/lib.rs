@@ -13,6 +13,7 @@ mod weights;
 mod workload;
 
 pub mod cost;
+pub mod peak;
 pub mod reference;
 
 pub use activation::{Activation, Arithmetic, Finite};
