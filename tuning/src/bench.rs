@@ -4,7 +4,9 @@
 //! formulas, and the same door is open to a recorded landscape.
 
 use dsconv::Objective;
-use dsconv_kernels::{CheckedSchedule, CompileError, Kernel, PackedWeights, RunError, Workload, Workspace};
+use dsconv_kernels::{
+    CheckedSchedule, CompileError, Kernel, PackedWeights, RunError, Workload, Workspace,
+};
 
 use crate::data::Tensors;
 use crate::verify::{GuardedOutput, Mismatch, Oracle};

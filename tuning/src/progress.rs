@@ -93,9 +93,8 @@ impl<'a, C: Clock> Progress<'a, C> {
     ) -> Tuned {
         let is_default = |trial: &&Trial| trial.schedule == *default.schedule();
         let default_trial = ranking.iter().find(is_default).expect("the default was confirmed");
-        let measurement = |trial: &Trial| {
-            *trial.measurement().expect("only measured schedules are confirmed")
-        };
+        let measurement =
+            |trial: &Trial| *trial.measurement().expect("only measured schedules are confirmed");
         let options = self.options;
         let record = Record {
             workload: *default.workload(),

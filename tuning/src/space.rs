@@ -241,7 +241,14 @@ impl<'a> Axes<'a> {
                 for tile_rows in self.tile_rows() {
                     for &depthwise in &depthwise_tiles {
                         for &pointwise in &pointwise_tiles {
-                            visit(Schedule { family, fusion, split, tile_rows, depthwise, pointwise });
+                            visit(Schedule {
+                                family,
+                                fusion,
+                                split,
+                                tile_rows,
+                                depthwise,
+                                pointwise,
+                            });
                         }
                     }
                 }
@@ -410,13 +417,19 @@ impl<'a> Axes<'a> {
     }
 
     /// Broadcasts and vectors whose accumulators fit the registers, those that waste least first.
-    fn register_tiles(&self, lanes: u8, vector_side: usize, broadcast_side: usize) -> Vec<(u8, u8)> {
+    fn register_tiles(
+        &self,
+        lanes: u8,
+        vector_side: usize,
+        broadcast_side: usize,
+    ) -> Vec<(u8, u8)> {
         const MOST_BROADCASTS: u8 = 28;
         const MOST_VECTORS: u8 = 6;
         // Two FMA units times a latency of four cycles: fewer chains leave them idle.
         const LEAST_ACCUMULATORS: usize = 8;
         let registers = usize::from(self.target.vector_registers);
-        let used = |tile: usize, extent: usize| extent as f64 / extent.next_multiple_of(tile) as f64;
+        let used =
+            |tile: usize, extent: usize| extent as f64 / extent.next_multiple_of(tile) as f64;
         let mut tiles = Vec::new();
         for vectors in 1..=MOST_VECTORS {
             for broadcasts in 1..=MOST_BROADCASTS {
@@ -429,8 +442,7 @@ impl<'a> Axes<'a> {
                 let busy = (accumulators as f64 / LEAST_ACCUMULATORS as f64).min(1.0);
                 // One load per broadcast and per vector; two loads a cycle keep up with two FMAs.
                 let fed = (accumulators as f64 / (b + v) as f64).min(1.0);
-                let filled =
-                    used(b, broadcast_side) * used(v * usize::from(lanes), vector_side);
+                let filled = used(b, broadcast_side) * used(v * usize::from(lanes), vector_side);
                 tiles.push((busy * fed * filled, accumulators, (broadcasts, vectors)));
             }
         }

@@ -47,7 +47,11 @@ impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Measured(m) => {
-                write!(f, "{:.2} us (spread {:.2}, {} samples)", m.median_us, m.spread_us, m.samples)
+                write!(
+                    f,
+                    "{:.2} us (spread {:.2}, {} samples)",
+                    m.median_us, m.spread_us, m.samples
+                )
             }
             Self::Illegal(error) => write!(f, "illegal: {error}"),
             Self::NotCompiled(error) => write!(f, "not compiled: {error}"),

@@ -163,9 +163,8 @@ impl GuardedOutput {
 
     fn check_margins(&self) -> Result<(), Mismatch> {
         let output = MARGIN..self.buffer.len() - MARGIN;
-        let overwritten = |index: &usize| {
-            !output.contains(index) && self.buffer[*index].to_bits() != CANARY
-        };
+        let overwritten =
+            |index: &usize| !output.contains(index) && self.buffer[*index].to_bits() != CANARY;
         match first_and_count((0..self.buffer.len()).filter(overwritten)) {
             Some((index, count)) => {
                 Err(Mismatch::Outside { index: index as isize - MARGIN as isize, count })

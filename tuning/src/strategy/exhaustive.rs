@@ -19,7 +19,8 @@ pub struct Exhaustive {
 impl Exhaustive {
     /// Orders the schedules of `space` by their distance to `default`, which itself is left out.
     pub fn new(space: &SearchSpace, default: &Schedule) -> Self {
-        let mut schedules: Vec<Schedule> = space.iter().filter(|s| *s != default).copied().collect();
+        let mut schedules: Vec<Schedule> =
+            space.iter().filter(|s| *s != default).copied().collect();
         schedules.sort_by_cached_key(|schedule| distance(schedule, default));
         Self { schedules: schedules.into_iter() }
     }
