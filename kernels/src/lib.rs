@@ -19,6 +19,7 @@ mod weights;
 mod workload;
 
 pub mod cost;
+pub mod peak;
 pub mod reference;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
