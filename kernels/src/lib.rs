@@ -13,9 +13,12 @@ mod weights;
 mod workload;
 
 pub mod cost;
+pub mod peak;
 pub mod reference;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
-pub use activation::{Activation, Arithmetic, Finite};
+pub use activation::{Activation, Arithmetic, Finite, ParseActivationError, Scalar};
 pub use kernel::{CompileError, Kernel, PackedWeights, RunError, Workspace};
 pub use schedule::{
     CheckedSchedule, DepthwiseTile, Family, Fusion, IllegalSchedule, LoopOrder, Packing,

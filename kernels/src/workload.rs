@@ -13,7 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::activation::Activation;
+use crate::activation::{Activation, Finite};
 
 mod text;
 
@@ -136,6 +136,41 @@ impl Padding {
         let signed = i32::try_from(pixels).unwrap_or(i32::MAX);
         Self { top: pixels, left: pixels, bottom: signed, right: signed }
     }
+
+    /// TensorFlow's SAME padding: the output has `ceil(input / stride)` rows and columns. Where the
+    /// padding is odd, the extra pixel is at the bottom or right. Each argument is rows, columns.
+    ///
+    /// ```
+    /// use dsconv_kernels::Padding;
+    ///
+    /// let padding = Padding::tensorflow_same([224, 224], [3, 3], [2, 2], [1, 1]);
+    /// assert_eq!(padding, Padding { top: 0, left: 0, bottom: 1, right: 1 });
+    /// ```
+    ///
+    /// Arguments that make no workload (a zero, a padding beyond `i32`) give some padding, and
+    /// [`WorkloadBuilder::build`] names the fault.
+    pub fn tensorflow_same(
+        input: [usize; 2],
+        kernel: [u32; 2],
+        stride: [u32; 2],
+        dilation: [u32; 2],
+    ) -> Self {
+        let sides = |axis: usize| {
+            let input = input[axis] as u128;
+            let stride = u128::from(stride[axis].max(1));
+            let span = dilated(kernel[axis], dilation[axis]);
+            let covered = (input.div_ceil(stride).saturating_sub(1) * stride).saturating_add(span);
+            let total = i32::try_from(covered.saturating_sub(input)).unwrap_or(i32::MAX);
+            (total.unsigned_abs() / 2, total - total / 2)
+        };
+        let ((top, bottom), (left, right)) = (sides(0), sides(1));
+        Self { top, left, bottom, right }
+    }
+}
+
+/// Pixels from the first tap to the last along one axis, both included.
+fn dilated(kernel: u32, dilation: u32) -> u128 {
+    u128::from(kernel.saturating_sub(1)) * u128::from(dilation) + 1
 }
 
 impl Depthwise {
@@ -184,7 +219,7 @@ impl Depthwise {
 
     /// Taps of one filter: R * S.
     pub fn taps(&self) -> usize {
-        self.kernel[0] as usize * self.kernel[1] as usize
+        (self.kernel[0] as usize).saturating_mul(self.kernel[1] as usize)
     }
 }
 
@@ -237,15 +272,199 @@ impl WorkloadBuilder {
     ///
     /// Returns the first rule that a part breaks.
     pub fn build(self) -> Result<Workload, InvalidWorkload> {
-        let _ = &self;
-        todo!("helper: validate")
+        self.check_positive()?;
+        self.check_sizes(self.extents()?)?;
+        Ok(Workload { parts: self })
+    }
+
+    /// Every count that must be at least 1, and the clamps.
+    fn check_positive(&self) -> Result<(), InvalidWorkload> {
+        let positive = |field: &'static str, value: u128| {
+            if value == 0 { Err(InvalidWorkload::Zero { field }) } else { Ok(()) }
+        };
+        let both = |field: &'static str, values: [u32; 2]| {
+            values.into_iter().try_for_each(|value| positive(field, value.into()))
+        };
+        for (field, extent) in
+            ["batch", "input channels", "input rows", "input columns"].into_iter().zip(self.shape)
+        {
+            positive(field, extent as u128)?;
+        }
+        if self.depthwise.is_none() && self.pointwise.is_none() {
+            return Err(InvalidWorkload::NoStage);
+        }
+        if let Some(stage) = &self.depthwise {
+            both("depthwise kernel", stage.kernel)?;
+            both("depthwise stride", stage.stride)?;
+            both("depthwise dilation", stage.dilation)?;
+            positive("depthwise multiplier", stage.multiplier.into())?;
+            check_clamp("depthwise", stage.activation)?;
+        }
+        if let Some(stage) = &self.pointwise {
+            positive("pointwise channels", stage.channels.into())?;
+            both("pointwise stride", stage.stride)?;
+            check_clamp("pointwise", stage.activation)?;
+        }
+        Ok(())
+    }
+
+    /// Rows and columns of each step. Wide integers, so no field overflows them.
+    fn extents(&self) -> Result<Extents, InvalidWorkload> {
+        let mut padded = [self.shape[2] as u128, self.shape[3] as u128];
+        let mut middle = padded;
+        if let Some(stage) = &self.depthwise {
+            let padding = [
+                ("rows", stage.padding.top, "bottom", stage.padding.bottom),
+                ("columns", stage.padding.left, "right", stage.padding.right),
+            ];
+            for (axis, (name, before, side, after)) in padding.into_iter().enumerate() {
+                let input = padded[axis];
+                let crop = u128::from(after.min(0).unsigned_abs());
+                if crop >= input {
+                    return Err(InvalidWorkload::EmptyCrop { side, crop, axis: name, input });
+                }
+                padded[axis] = input - crop + u128::from(before) + after.max(0) as u128;
+                let span = dilated(stage.kernel[axis], stage.dilation[axis]);
+                let Some(room) = padded[axis].checked_sub(span) else {
+                    let padded = padded[axis];
+                    return Err(InvalidWorkload::KernelTooLarge { axis: name, span, padded });
+                };
+                middle[axis] = room / u128::from(stage.stride[axis]) + 1;
+            }
+        }
+        let stride = self.pointwise.map_or([1, 1], |stage| stage.stride);
+        let output = [0, 1].map(|axis| (middle[axis] - 1) / u128::from(stride[axis]) + 1);
+        Ok(Extents { padded, middle, output })
+    }
+
+    /// The size of every tensor and the count of operations.
+    fn check_sizes(&self, extents: Extents) -> Result<(), InvalidWorkload> {
+        let Extents { padded, middle, output } = extents;
+        let [batch, inputs, rows, cols] = self.shape.map(|extent| extent as u128);
+        let multiplier = self.depthwise.map_or(1, |stage| stage.multiplier);
+        let middles = inputs.saturating_mul(multiplier.into());
+        let outputs = self.pointwise.map_or(middles, |stage| stage.channels.into());
+        let taps = self
+            .depthwise
+            .map_or(0, |stage| u128::from(stage.kernel[0]) * u128::from(stage.kernel[1]));
+        let pointwise = self.pointwise.map_or(0, |stage| u128::from(stage.channels));
+        for (tensor, extents) in [
+            ("input", [batch, inputs, rows, cols]),
+            ("padded input", [batch, inputs, padded[0], padded[1]]),
+            ("middle", [batch, middles, middle[0], middle[1]]),
+            ("output", [batch, outputs, output[0], output[1]]),
+            ("depthwise weights", [middles, taps, 1, 1]),
+            ("pointwise weights", [middles, pointwise, 1, 1]),
+        ] {
+            let elements = product(extents);
+            if elements > MAX_ELEMENTS {
+                return Err(InvalidWorkload::TensorTooLarge { tensor, elements });
+            }
+        }
+        // Every factor is below 2^31 by now, so the count of operations is exact.
+        let operations = 2 * product([batch, output[0], output[1], middles * (taps + pointwise)]);
+        if operations > u128::from(u64::MAX) {
+            return Err(InvalidWorkload::TooManyOperations { operations });
+        }
+        Ok(())
+    }
+}
+
+/// Rows and columns of the input with its padding, of the middle before any pointwise stride, and
+/// of the output.
+#[derive(Clone, Copy)]
+struct Extents {
+    padded: [u128; 2],
+    middle: [u128; 2],
+    output: [u128; 2],
+}
+
+/// Most elements that one tensor may have: what an `i32` can index.
+const MAX_ELEMENTS: u128 = i32::MAX as u128;
+
+/// Extents that `build` has checked.
+fn narrow(extent: [u128; 2]) -> [usize; 2] {
+    extent.map(|pixels| pixels as usize)
+}
+
+fn product(factors: [u128; 4]) -> u128 {
+    factors.into_iter().fold(1, u128::saturating_mul)
+}
+
+fn check_clamp(stage: &'static str, activation: Activation) -> Result<(), InvalidWorkload> {
+    match activation {
+        Activation::Clamp { min, max } if min.get() > max.get() => {
+            Err(InvalidWorkload::EmptyClamp { stage, min, max })
+        }
+        _ => Ok(()),
     }
 }
 
 /// Why parts make no workload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum InvalidWorkload {}
+pub enum InvalidWorkload {
+    /// Neither stage is present.
+    #[error("neither a depthwise nor a pointwise stage is given, a workload has at least one")]
+    NoStage,
+    /// A count of zero.
+    #[error("{field} is 0, at least 1 is needed")]
+    Zero {
+        /// Which count.
+        field: &'static str,
+    },
+    /// A negative padding that leaves no input.
+    #[error("depthwise padding {side} of -{crop} leaves none of the {input} input {axis}")]
+    EmptyCrop {
+        /// `bottom` or `right`.
+        side: &'static str,
+        /// Rows or columns that are left out.
+        crop: u128,
+        /// `rows` or `columns`.
+        axis: &'static str,
+        /// Rows or columns of the input.
+        input: u128,
+    },
+    /// A kernel that does not fit once.
+    #[error(
+        "depthwise kernel spans {span} {axis} with its dilation, the padded input has {padded}"
+    )]
+    KernelTooLarge {
+        /// `rows` or `columns`.
+        axis: &'static str,
+        /// Pixels from the first tap to the last, both included.
+        span: u128,
+        /// Pixels of the input with its padding.
+        padded: u128,
+    },
+    /// A clamp that no number passes.
+    #[error("{stage} clamp has minimum {} above maximum {}", .min.get(), .max.get())]
+    EmptyClamp {
+        /// `depthwise` or `pointwise`.
+        stage: &'static str,
+        /// Smallest output.
+        min: Finite,
+        /// Largest output.
+        max: Finite,
+    },
+    /// A tensor beyond what an `i32` can index.
+    #[error("{tensor} would have {elements} elements, at most {} are supported", MAX_ELEMENTS)]
+    TensorTooLarge {
+        /// Which tensor.
+        tensor: &'static str,
+        /// Its elements; `u128::MAX` where even that is exceeded.
+        elements: u128,
+    },
+    /// More work than can be counted.
+    #[error(
+        "one run would take {operations} floating-point operations, at most {} are supported",
+        u64::MAX
+    )]
+    TooManyOperations {
+        /// Two for each multiply-add.
+        operations: u128,
+    },
+}
 
 impl TryFrom<WorkloadBuilder> for Workload {
     type Error = InvalidWorkload;
@@ -319,9 +538,14 @@ impl Workload {
         self.channels() * self.depthwise().map_or(1, |stage| stage.multiplier as usize)
     }
 
+    /// Rows and columns of the input with its padding or without what is cropped.
+    pub fn padded_extent(&self) -> [usize; 2] {
+        narrow(self.extents().padded)
+    }
+
     /// Rows and columns between the stages, before any pointwise stride.
     pub fn middle_extent(&self) -> [usize; 2] {
-        todo!("helper")
+        narrow(self.extents().middle)
     }
 
     /// Output channels: K, or those of the depthwise stage where there is no pointwise stage.
@@ -331,7 +555,11 @@ impl Workload {
 
     /// Rows and columns of the output.
     pub fn output_extent(&self) -> [usize; 2] {
-        todo!("helper")
+        narrow(self.extents().output)
+    }
+
+    fn extents(&self) -> Extents {
+        self.parts.extents().expect("a workload is valid by construction")
     }
 
     /// Batch, channels, rows and columns of the input (in this order for either layout).
@@ -371,11 +599,5 @@ impl Workload {
         let [rows, cols] = self.output_extent();
         let pixels = (self.batch() * rows * cols) as u64;
         2 * pixels * (self.depthwise_len() + self.pointwise_len()) as u64
-    }
-}
-
-impl std::fmt::Display for InvalidWorkload {
-    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match *self {}
     }
 }

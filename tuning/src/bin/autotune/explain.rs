@@ -9,6 +9,7 @@ use crate::disassembly;
 use crate::failure::Failure;
 use crate::output;
 use crate::run;
+use crate::schedule_line::schedule_line;
 
 /// Looks up, compiles, prints.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
@@ -22,7 +23,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
             let _ = writeln!(text, "default   {default}");
         }
         let _ = writeln!(text, "workload  {}", request.workload);
-        let _ = writeln!(text, "schedule  {}", schedule.schedule());
+        let _ = writeln!(text, "schedule  {}", schedule_line(schedule.schedule()));
         let _ = writeln!(text, "origin    {origin}");
     }
     let mut section = |title: &str, body: &str| {

@@ -20,6 +20,7 @@ mod progress;
 mod report;
 mod run;
 mod saving;
+mod schedule_line;
 mod show;
 mod tensors;
 mod tune;

@@ -68,7 +68,8 @@ pub(crate) fn read_archive(path: &Path) -> Result<Vec<(String, Array)>, ArrayErr
     let mut arrays = Vec::new();
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|error| malformed(error.to_string()))?;
-        let Some(name) = entry.name().strip_suffix(".npy").map(str::to_owned) else { continue };
+        let name = entry.name().map_err(|error| malformed(error.to_string()))?;
+        let Some(name) = name.strip_suffix(".npy").map(str::to_owned) else { continue };
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).map_err(|error| malformed(format!("{name}: {error}")))?;
         arrays.push((name.clone(), parse(&bytes, &format!("{}: {name}", path.display()))?));

@@ -3,12 +3,13 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use dsconv::{Database, Workload};
+use dsconv::{Database, Schedule, Workload};
 use dsconv_tuning::{Outcome, SpaceSummary, Tuned};
 use serde::Serialize;
 
 use crate::flags::Request;
 use crate::saving::Saving;
+use crate::schedule_line::schedule_line;
 use crate::show::RecordReport;
 
 /// All that tuning found; units are in the names.
@@ -18,7 +19,7 @@ pub(crate) struct Report {
     record: RecordReport,
     fma_peak_gflops: f64,
     fma_peak_percent: f64,
-    default_schedule: String,
+    default_schedule: Schedule,
     saving: Saving,
     space: SpaceReport,
     trials: TrialsReport,
@@ -73,7 +74,7 @@ pub(crate) struct DryRunReport {
     pub(crate) threads: usize,
     pub(crate) defaults_taken: Vec<String>,
     pub(crate) saving: Saving,
-    pub(crate) default_schedule: String,
+    pub(crate) default_schedule: Schedule,
     pub(crate) space: SpaceReport,
 }
 
@@ -91,7 +92,7 @@ impl Report {
             fma_peak_gflops,
             fma_peak_percent: 100.0 * record.gflops() / fma_peak_gflops,
             record,
-            default_schedule: tuned.default.schedule.to_string(),
+            default_schedule: tuned.default.schedule,
             saving: Saving::of(&request.workload),
             space: SpaceReport::of(&tuned.space),
             trials: TrialsReport::of(tuned),
@@ -159,7 +160,7 @@ fn line(f: &mut fmt::Formatter<'_>, word: &str, text: impl Display) -> fmt::Resu
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, "workload", &self.workload)?;
-        line(f, "schedule", &self.record.schedule)?;
+        line(f, "schedule", schedule_line(&self.record.schedule))?;
         line(
             f,
             "time",
@@ -239,7 +240,7 @@ impl Display for DryRunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, "workload", &self.workload)?;
         line(f, "threads", self.threads)?;
-        line(f, "untuned", &self.default_schedule)?;
+        line(f, "untuned", schedule_line(&self.default_schedule))?;
         write!(f, "{}", self.space)
     }
 }

@@ -8,6 +8,7 @@ use crate::args::{self, MachineArgs, RunArgs};
 use crate::failure::Failure;
 use crate::flags::Request;
 use crate::npy;
+use crate::schedule_line::schedule_line;
 use crate::tensors::{self, Tensors};
 
 /// Reads, runs, writes.
@@ -24,7 +25,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
             eprintln!("default taken: {default}");
         }
         eprintln!("workload: {workload}");
-        eprintln!("schedule: {}", block.kernel().schedule().schedule());
+        eprintln!("schedule: {}", schedule_line(block.kernel().schedule().schedule()));
         eprintln!("origin: {}", block.origin());
     }
     let mut output = vec![0.0; workload.output_len()];

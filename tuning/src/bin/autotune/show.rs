@@ -2,12 +2,13 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 use dsconv::cpu::CpuModel;
-use dsconv::{Database, Isa, Objective, Record, Workload};
+use dsconv::{Database, Isa, Objective, Record, Schedule, Workload};
 use serde::Serialize;
 
 use crate::args::{self, ShowArgs};
 use crate::failure::Failure;
 use crate::output;
+use crate::schedule_line::{name, schedule_line};
 
 /// One record, with its units in the names.
 #[derive(Serialize)]
@@ -16,7 +17,7 @@ pub(crate) struct RecordReport {
     pub(crate) threads: usize,
     isa: Isa,
     objective: Objective,
-    pub(crate) schedule: String,
+    pub(crate) schedule: Schedule,
     pub(crate) median_us: f64,
     min_us: f64,
     pub(crate) spread_us: f64,
@@ -35,7 +36,7 @@ pub(crate) struct RecordReport {
 /// The second best.
 #[derive(Serialize)]
 pub(crate) struct RunnerUpReport {
-    schedule: String,
+    schedule: Schedule,
     pub(crate) median_us: f64,
     pub(crate) slower_percent: f64,
 }
@@ -58,7 +59,7 @@ impl RecordReport {
             threads: record.threads,
             isa: record.isa,
             objective: record.objective,
-            schedule: record.schedule.to_string(),
+            schedule: record.schedule,
             median_us: measurement.median_us,
             min_us: measurement.min_us,
             spread_us: measurement.spread_us,
@@ -67,7 +68,7 @@ impl RecordReport {
             default_us: provenance.default_us,
             speedup_over_default: provenance.default_us / measurement.median_us,
             runner_up: record.runner_up.as_ref().map(|second| RunnerUpReport {
-                schedule: second.schedule.to_string(),
+                schedule: second.schedule,
                 median_us: second.median_us,
                 slower_percent: 100.0 * (second.median_us / measurement.median_us - 1.0),
             }),
@@ -126,7 +127,7 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), Failure> {
 
 fn table(records: &[RecordReport]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header([
+    table.load_style(presets::NOTHING).set_header([
         "workload",
         "threads",
         "isa",
@@ -145,13 +146,13 @@ fn table(records: &[RecordReport]) -> Table {
         table.add_row([
             record.workload.clone(),
             record.threads.to_string(),
-            format!("{:?}", record.isa).to_lowercase(),
+            name(&record.isa),
             format!("{:.2}", record.median_us),
             format!("{:.1}", record.gflops),
             format!("{:.2}x", record.speedup_over_default),
             runner_up,
             record.date.clone(),
-            record.schedule.clone(),
+            schedule_line(&record.schedule),
         ]);
     }
     for numeric in [1, 3, 4, 5, 6] {

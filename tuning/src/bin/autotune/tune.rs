@@ -75,7 +75,7 @@ fn dry_run(args: &TuneArgs, request: &Request) -> Result<(), Failure> {
         threads,
         defaults_taken: request.defaults_taken.clone(),
         saving: Saving::of(&request.workload),
-        default_schedule: cost::default_schedule(&request.workload, &target).schedule().to_string(),
+        default_schedule: *cost::default_schedule(&request.workload, &target).schedule(),
         space: SpaceReport::of(space.summary()),
     };
     if args.verbosity.json {
