@@ -329,3 +329,101 @@ fn none_given<const N: usize>(flags: [(&str, bool); N], stage: &str) -> Result<(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+    use clap::Parser;
+
+    fn request(flags: &str) -> Result<Request, Failure> {
+        let cli = Cli::try_parse_from(["autotune"].into_iter().chain(flags.split_whitespace()))
+            .unwrap_or_else(|error| panic!("{flags}: {error}"));
+        cli.tune.workload.request()
+    }
+
+    #[test]
+    fn each_flag_changes_its_part_of_the_workload() {
+        for (flags, expected) in [
+            ("", "f32 nchw 1x8x20x20 dw:3x3,p1,bias,relu pw:8,bias,relu"),
+            ("--out-channels 64", "f32 nchw 1x8x20x20 dw:3x3,p1,bias,relu pw:64,bias,relu"),
+            ("--kernel 5", "f32 nchw 1x8x20x20 dw:5x5,p2,bias,relu pw:8,bias,relu"),
+            ("--kernel 1x7", "f32 nchw 1x8x20x20 dw:1x7,p0/3/0/3,bias,relu pw:8,bias,relu"),
+            ("--stride 2", "f32 nchw 1x8x20x20 dw:3x3,s2,p1,bias,relu pw:8,bias,relu"),
+            ("--stride 2x1", "f32 nchw 1x8x20x20 dw:3x3,s2x1,p1,bias,relu pw:8,bias,relu"),
+            (
+                "--stride 2 --padding same",
+                "f32 nchw 1x8x20x20 dw:3x3,s2,p0/0/1/1,bias,relu pw:8,bias,relu",
+            ),
+            ("--padding valid", "f32 nchw 1x8x20x20 dw:3x3,bias,relu pw:8,bias,relu"),
+            ("--padding 2", "f32 nchw 1x8x20x20 dw:3x3,p2,bias,relu pw:8,bias,relu"),
+            ("--padding 1x2", "f32 nchw 1x8x20x20 dw:3x3,p1/2/1/2,bias,relu pw:8,bias,relu"),
+            (
+                "--padding 0/1/-1/-2",
+                "f32 nchw 1x8x20x20 dw:3x3,p0/1/-1/-2,bias,relu pw:8,bias,relu",
+            ),
+            ("--dilation 2", "f32 nchw 1x8x20x20 dw:3x3,d2,p2,bias,relu pw:8,bias,relu"),
+            ("--multiplier 2", "f32 nchw 1x8x20x20 dw:3x3,p1,m2,bias,relu pw:16,bias,relu"),
+            (
+                "--depthwise-activation clamp(-1:1)",
+                "f32 nchw 1x8x20x20 dw:3x3,p1,bias,clamp(-1:1) pw:8,bias,relu",
+            ),
+            (
+                "--activation leaky_relu(0.01)",
+                "f32 nchw 1x8x20x20 dw:3x3,p1,bias,relu pw:8,bias,leaky_relu(0.01)",
+            ),
+            ("--activation none", "f32 nchw 1x8x20x20 dw:3x3,p1,bias,relu pw:8,bias"),
+            ("--no-depthwise-bias", "f32 nchw 1x8x20x20 dw:3x3,p1,relu pw:8,bias,relu"),
+            ("--no-bias", "f32 nchw 1x8x20x20 dw:3x3,p1,bias,relu pw:8,relu"),
+            ("--pointwise-stride 2", "f32 nchw 1x8x20x20 dw:3x3,p1,bias,relu pw:8,s2,bias,relu"),
+            ("--residual", "f32 nchw 1x8x20x20 dw:3x3,p1,bias,relu pw:8,bias,residual,relu"),
+            ("--no-depthwise", "f32 nchw 1x8x20x20 pw:8,bias,relu"),
+            ("--no-pointwise", "f32 nchw 1x8x20x20 dw:3x3,p1,bias,relu"),
+            ("--layout nhwc", "f32 nhwc 1x8x20x20 dw:3x3,p1,bias,relu pw:8,bias,relu"),
+        ] {
+            let request = request(&format!("--shape 1x8x20x20 {flags}")).unwrap();
+            assert_eq!(request.workload.to_string(), expected, "{flags}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_that_were_taken_are_the_flags_that_would_have_said_them() {
+        let short = request("--shape 1x8x20x20").unwrap();
+        assert_eq!(
+            short.defaults_taken,
+            [
+                "--kernel 3x3",
+                "--out-channels 8",
+                "--stride 1",
+                "--depthwise-activation relu",
+                "--padding 1",
+                "--activation relu",
+            ]
+        );
+        let long = request(&format!("--shape 1x8x20x20 {}", short.defaults_taken.join(" ")));
+        let long = long.unwrap();
+        assert_eq!(long.workload, short.workload);
+        assert!(long.defaults_taken.is_empty(), "{:?}", long.defaults_taken);
+    }
+
+    #[test]
+    fn a_text_and_the_flags_that_say_the_same_give_one_workload() {
+        let flags = request("--shape 1x8x20x20 --layout nhwc --residual").unwrap();
+        let text = flags.workload.to_string();
+        let cli = Cli::try_parse_from(["autotune", "--workload", text.as_str()]).unwrap();
+        assert_eq!(cli.tune.workload.request().unwrap().workload, flags.workload);
+    }
+
+    #[test]
+    fn flags_that_make_no_workload_say_which_rule_they_break() {
+        let failure = request("--shape 1x8x4x4 --kernel 9 --padding 0").unwrap_err();
+        assert_eq!(failure.exit_code(), 2);
+        assert!(failure.to_string().contains("kernel spans 9 rows"), "{failure}");
+        for zero in ["--stride 0", "--multiplier 0", "--kernel 0", "--dilation 0"] {
+            let failure = request(&format!("--shape 1x8x4x4 {zero}")).unwrap_err();
+            assert!(failure.to_string().contains("is 0"), "{zero}: {failure}");
+        }
+        let failure = request("--shape 1x99999999999x4x4").unwrap_err();
+        assert!(failure.to_string().contains("99999999999"), "{failure}");
+    }
+}
