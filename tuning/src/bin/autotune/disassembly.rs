@@ -165,11 +165,23 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_is_printed_once() {
-        for len in 0..40 {
-            let code: Vec<u8> = (0..len).map(|at| (at * 37 + 11) as u8).collect();
+    fn lines_of_any_bytes_start_at_zero_and_ascend() {
+        for len in 1..200_usize {
+            let code: Vec<u8> = (0..len).map(|at| (at * at * 37 + len * 11) as u8).collect();
             let text = x86_64(&code);
-            assert_eq!(text.is_empty(), code.is_empty());
+            let addresses: Vec<usize> = text
+                .lines()
+                .filter_map(|line| usize::from_str_radix(line.split_whitespace().next()?, 16).ok())
+                .collect();
+            assert_eq!(addresses[0], 0, "{text}");
+            assert!(addresses.is_sorted_by(|a, b| a < b && *b < len), "{text}");
         }
+    }
+
+    #[test]
+    fn bytes_are_printed_sixteen_to_a_line() {
+        let text = bytes(&[0xAB; 17]);
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.ends_with("    10  .byte ab\n"), "{text}");
     }
 }

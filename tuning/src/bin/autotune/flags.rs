@@ -20,8 +20,7 @@ pub(crate) struct WorkloadArgs {
         long,
         value_name = "TEXT",
         help_heading = "Workload",
-        conflicts_with_all = ["array_flags", "stage_flags"],
-        required_unless_present = "shape"
+        conflicts_with_all = ["array_flags", "stage_flags"]
     )]
     pub(crate) workload: Option<Workload>,
 
@@ -37,7 +36,12 @@ pub(crate) struct WorkloadArgs {
 #[group(id = "array_flags", multiple = true)]
 struct ArrayFlags {
     /// Input: batch x channels x rows x columns, in this order for either layout; 1-D has one row
-    #[arg(long, value_name = "NxCxHxW", help_heading = "Workload")]
+    #[arg(
+        long,
+        value_name = "NxCxHxW",
+        required_unless_present = "workload",
+        help_heading = "Workload"
+    )]
     shape: Option<Shape>,
 
     /// Output channels of the pointwise stage [default: as many as it reads]
