@@ -22,7 +22,7 @@ fn wrong_flags_are_told_the_right_form() {
         ("--shape 1x8x8x8 --trials 0", &["--trials"]),
         ("--shape 1x8x8x8 --threads 0", &["--threads"]),
         ("--shape 1x8x8x8 --strategy clever", &["exhaustive", "random"]),
-        ("--shape 1x8x8x8 --seed -1", &["--seed"]),
+        ("--shape 1x8x8x8 --seed=-1", &["--seed"]),
         ("--shape 1x8x8x8 --kernel 11 --padding valid", &["kernel spans 11 rows"]),
         ("--shape 1x0x8x8", &["is 0, at least 1 is needed"]),
         ("--shape 1x8x8x8 --no-depthwise --no-pointwise", &["cannot be used with"]),

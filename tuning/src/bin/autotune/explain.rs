@@ -19,9 +19,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
 
     let mut text = String::new();
     if !args.clif_only && !args.asm_only {
-        for default in &request.defaults_taken {
-            let _ = writeln!(text, "default   {default}");
-        }
+        request.note_defaults();
         let _ = writeln!(text, "workload  {}", request.workload);
         let _ = writeln!(text, "schedule  {}", schedule_line(schedule.schedule()));
         let _ = writeln!(text, "origin    {origin}");

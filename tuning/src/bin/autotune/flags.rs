@@ -168,6 +168,15 @@ pub(crate) struct Request {
     pub(crate) defaults_taken: Vec<String>,
 }
 
+impl Request {
+    /// Says on standard error which defaults were taken.
+    pub(crate) fn note_defaults(&self) {
+        for default in &self.defaults_taken {
+            eprintln!("default taken: {default}");
+        }
+    }
+}
+
 /// Collects the defaults that were taken.
 #[derive(Default)]
 struct Defaults(Vec<String>);

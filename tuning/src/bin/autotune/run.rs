@@ -21,9 +21,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     let dispatcher = dispatcher(&args.machine, args.quiet)?;
     let mut block = dispatcher.prepare(&workload, &tensors.weights()).map_err(Failure::because)?;
     if !args.quiet {
-        for default in &request.defaults_taken {
-            eprintln!("default taken: {default}");
-        }
+        request.note_defaults();
         eprintln!("workload: {workload}");
         eprintln!("schedule: {}", schedule_line(block.kernel().schedule().schedule()));
         eprintln!("origin: {}", block.origin());
@@ -64,7 +62,13 @@ pub(crate) fn dispatcher(machine: &MachineArgs, quiet: bool) -> Result<Dispatche
         }
         builder = builder.database(loaded.database).user_database(false);
     }
-    builder.build().map_err(Failure::because)
+    let dispatcher = builder.build().map_err(Failure::because)?;
+    if !quiet {
+        for warning in dispatcher.warnings() {
+            eprintln!("warning: {warning}");
+        }
+    }
+    Ok(dispatcher)
 }
 
 fn compute(

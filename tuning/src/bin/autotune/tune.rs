@@ -19,9 +19,7 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<(), Failure> {
     let request = args.workload.request()?;
     let talks = !args.verbosity.quiet && !args.verbosity.json;
     if talks {
-        for default in &request.defaults_taken {
-            eprintln!("default taken: {default}");
-        }
+        request.note_defaults();
     }
     if args.dry_run {
         return dry_run(args, &request);
