@@ -1,22 +1,38 @@
 //! A compiled schedule and its call.
 
+#![expect(unsafe_code, reason = "generated code is called with raw pointers here")]
+
+use crate::codegen;
+use crate::compile;
+use crate::jit::Code;
+use crate::packing;
+use crate::plan::{LINE, Phase, Plan};
 use crate::schedule::CheckedSchedule;
 use crate::weights::{Weights, WrongLength};
 
 /// A compiled schedule: machine code for one workload on one target. `Send` and `Sync`; the code
-/// is freed with the last owner.
+/// is freed with it.
 #[derive(Debug)]
 pub struct Kernel {
     schedule: CheckedSchedule,
+    plan: Plan,
+    code: Code,
 }
 
 /// Weights in the layout of one kernel.
 #[derive(Clone, Debug)]
-pub struct PackedWeights {}
+pub struct PackedWeights {
+    schedule: CheckedSchedule,
+    elements: Buffer,
+}
 
 /// Scratch memory of one kernel for a number of threads, so that a run allocates nothing.
-#[derive(Debug)]
-pub struct Workspace {}
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    schedule: CheckedSchedule,
+    private: Vec<Buffer>,
+    shared: Buffer,
+}
 
 /// A checked schedule that a backend rejected: a bug of this project, never of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,11 +52,69 @@ pub enum RunError {
     #[error(transparent)]
     WrongLength(#[from] WrongLength),
     /// Weights packed for another kernel.
-    #[error("the weights were packed for another schedule")]
+    #[error("the weights were packed for another schedule, workload or target")]
     ForeignWeights,
     /// A workspace made by another kernel.
-    #[error("the workspace was made for another schedule")]
+    #[error("the workspace was made for another schedule, workload or target")]
     ForeignWorkspace,
+}
+
+/// What a generated function takes; `codegen::argument` knows the order.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Arguments {
+    input: *const f32,
+    weights: *const f32,
+    residual: *const f32,
+    output: *mut f32,
+    private: *mut f32,
+    shared: *mut f32,
+    first_image: u64,
+    first_task: u64,
+    tasks: u64,
+}
+
+// SAFETY: the pointers are to slices that the run which made them holds borrowed until all its
+// threads have joined. Threads read the same input, weights and residual; their tasks, and so what
+// they write through `output` and `shared`, are disjoint; each sets `private` to its own scratch.
+unsafe impl Send for Arguments {}
+// SAFETY: as above; a shared reference gives no more than a copy does.
+unsafe impl Sync for Arguments {}
+
+/// Elements that start on a cache line.
+#[derive(Clone)]
+struct Buffer(Vec<Line>);
+
+/// One cache line of elements.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([f32; LINE]);
+
+impl Buffer {
+    fn zeroed(len: usize) -> Self {
+        Self(vec![Line([0.0; LINE]); len.div_ceil(LINE)])
+    }
+
+    fn elements_mut(&mut self) -> &mut [f32] {
+        let len = self.0.len() * LINE;
+        // SAFETY: a `Line` is exactly `LINE` elements without padding (64 bytes, aligned to 64),
+        // so the vector's memory is `len` initialised elements, borrowed mutably with `self`.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast::<f32>(), len) }
+    }
+
+    fn as_ptr(&self) -> *const f32 {
+        self.0.as_ptr().cast()
+    }
+
+    fn as_mut_ptr(&mut self) -> *mut f32 {
+        self.0.as_mut_ptr().cast()
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({} elements)", self.0.len() * LINE)
+    }
 }
 
 impl Kernel {
@@ -48,9 +122,13 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// Returns the backend's message.
+    /// Returns the backend's message; also if this machine has not the target's instruction set.
     pub fn compile(schedule: &CheckedSchedule) -> Result<Self, CompileError> {
-        Ok(Self { schedule: *schedule })
+        let plan = Plan::new(schedule);
+        let isa = compile::cranelift_isa(schedule.target().isa)?;
+        let functions = codegen::lower(&plan, isa.frontend_config());
+        let code = Code::new(isa, functions)?;
+        Ok(Self { schedule: *schedule, plan, code })
     }
 
     /// The schedule that was compiled.
@@ -65,13 +143,18 @@ impl Kernel {
     /// Returns the first slice whose length is not what the workload calls for.
     pub fn pack(&self, weights: &Weights<'_>) -> Result<PackedWeights, WrongLength> {
         weights.check(self.schedule.workload())?;
-        Ok(PackedWeights {})
+        let mut elements = Buffer::zeroed(self.plan.weights_len);
+        packing::pack(&self.plan, weights, elements.elements_mut());
+        Ok(PackedWeights { schedule: self.schedule, elements })
     }
 
-    /// Scratch memory for runs on up to `threads` threads.
+    /// Scratch memory for runs on up to `threads` threads, at least one.
     pub fn workspace(&self, threads: usize) -> Workspace {
-        let _ = threads;
-        Workspace {}
+        Workspace {
+            schedule: self.schedule,
+            private: vec![Buffer::zeroed(self.plan.private_len); threads.max(1)],
+            shared: Buffer::zeroed(self.plan.shared_len),
+        }
     }
 
     /// Runs on the calling thread. `residual` is `Some` exactly where the workload has one.
@@ -87,11 +170,17 @@ impl Kernel {
         output: &mut [f32],
         workspace: &mut Workspace,
     ) -> Result<(), RunError> {
-        let _ = (weights, input, residual, output, workspace);
-        todo!("in progress")
+        let arguments = self.arguments(weights, input, residual, output, workspace)?;
+        let private = workspace.private[0].as_mut_ptr();
+        for (index, &phase) in self.plan.phases.iter().enumerate() {
+            let tasks = self.plan.batch * phase.count;
+            self.call(index, Arguments { private, ..arguments }, phase, 0, tasks);
+        }
+        Ok(())
     }
 
-    /// Runs on the threads of a pool, at most as many as the workspace was made for.
+    /// Runs on the threads of a pool, at most as many as the workspace was made for. Tasks of a
+    /// phase are shared out evenly, neighbouring ones together.
     ///
     /// # Errors
     ///
@@ -106,18 +195,110 @@ impl Kernel {
         output: &mut [f32],
         workspace: &mut Workspace,
     ) -> Result<(), RunError> {
-        let _ = (pool, weights, input, residual, output, workspace);
-        todo!("in progress")
+        let arguments = self.arguments(weights, input, residual, output, workspace)?;
+        let threads = pool.current_num_threads().min(workspace.private.len());
+        pool.install(|| {
+            for (index, &phase) in self.plan.phases.iter().enumerate() {
+                let tasks = self.plan.batch * phase.count;
+                let threads = threads.min(tasks);
+                let share = Share { kernel: self, index, phase, tasks, threads, arguments };
+                share.run(0, &mut workspace.private[..threads]);
+            }
+        });
+        Ok(())
     }
 
-    /// The machine code, for disassembly; constants follow the code.
-    pub fn code(&self) -> &[u8] {
-        todo!("in progress")
+    /// The machine code of all functions, one after the other; constants follow their function.
+    pub fn code(&self) -> Vec<u8> {
+        self.code.bytes().flatten().copied().collect()
     }
 
-    /// The CLIF text that the code was compiled from.
-    pub fn clif(schedule: &CheckedSchedule) -> String {
-        let _ = schedule;
-        todo!("in progress")
+    /// The CLIF text that a schedule is compiled from.
+    ///
+    /// # Errors
+    ///
+    /// If this machine has not the target's instruction set.
+    pub fn clif(schedule: &CheckedSchedule) -> Result<String, CompileError> {
+        let isa = compile::cranelift_isa(schedule.target().isa)?;
+        Ok(codegen::clif_text(&codegen::lower(&Plan::new(schedule), isa.frontend_config())))
+    }
+
+    /// Checks everything that a run is given, and collects the pointers.
+    fn arguments(
+        &self,
+        weights: &PackedWeights,
+        input: &[f32],
+        residual: Option<&[f32]>,
+        output: &mut [f32],
+        workspace: &mut Workspace,
+    ) -> Result<Arguments, RunError> {
+        let workload = self.schedule.workload();
+        let has_residual = workload.pointwise().is_some_and(|stage| stage.residual);
+        let residual_len = if has_residual { workload.output_len() } else { 0 };
+        WrongLength::check("input", workload.input_len(), input.len())?;
+        WrongLength::check("residual", residual_len, residual.map_or(0, <[f32]>::len))?;
+        WrongLength::check("output", workload.output_len(), output.len())?;
+        if weights.schedule != self.schedule {
+            return Err(RunError::ForeignWeights);
+        }
+        if workspace.schedule != self.schedule {
+            return Err(RunError::ForeignWorkspace);
+        }
+        Ok(Arguments {
+            input: input.as_ptr(),
+            weights: weights.elements.as_ptr(),
+            residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
+            output: output.as_mut_ptr(),
+            private: std::ptr::null_mut(),
+            shared: workspace.shared.as_mut_ptr(),
+            first_image: 0,
+            first_task: 0,
+            tasks: 0,
+        })
+    }
+
+    /// Runs tasks `first..end` of a phase on this thread. `arguments` come from
+    /// [`Kernel::arguments`], with a scratch that no other thread uses meanwhile.
+    fn call(&self, index: usize, arguments: Arguments, phase: Phase, first: usize, end: usize) {
+        let arguments = Arguments {
+            first_image: (first / phase.count) as u64,
+            first_task: (first % phase.count) as u64,
+            tasks: (end - first) as u64,
+            ..arguments
+        };
+        // SAFETY: the generated code reads input, weights and residual, and writes output and
+        // scratch, within the lengths that the plan lays down; `arguments` compared the slices with
+        // them, `pack` and `workspace` allocated by them, and the caller holds all of them borrowed
+        // for the call. The scratch is not shared; tasks of one phase write disjoint parts of the
+        // output and of the shared scratch. `self.code` is mapped while `self` lives, and
+        // `cranelift_isa` refused instructions that this CPU has not.
+        unsafe { self.code.entry(index)(&arguments) };
+    }
+}
+
+/// Tasks of a phase, shared out among threads.
+#[cfg(feature = "parallel")]
+struct Share<'k> {
+    kernel: &'k Kernel,
+    index: usize,
+    phase: Phase,
+    tasks: usize,
+    threads: usize,
+    arguments: Arguments,
+}
+
+#[cfg(feature = "parallel")]
+impl Share<'_> {
+    /// Runs the shares of threads `first..first + private.len()`. Joins, since spawning would allocate.
+    fn run(&self, first: usize, private: &mut [Buffer]) {
+        if let [own] = private {
+            let [from, to] = [first, first + 1].map(|thread| self.tasks * thread / self.threads);
+            let arguments = Arguments { private: own.as_mut_ptr(), ..self.arguments };
+            self.kernel.call(self.index, arguments, self.phase, from, to);
+            return;
+        }
+        let half = private.len() / 2;
+        let (low, high) = private.split_at_mut(half);
+        rayon::join(|| self.run(first, low), || self.run(first + half, high));
     }
 }

@@ -6,7 +6,13 @@
 //! ```
 
 mod activation;
+mod codegen;
+mod compile;
+mod cover;
+mod jit;
 mod kernel;
+mod packing;
+mod plan;
 mod schedule;
 mod target;
 mod weights;
@@ -22,7 +28,7 @@ pub use activation::{Activation, Arithmetic, Finite, ParseActivationError, Scala
 pub use kernel::{CompileError, Kernel, PackedWeights, RunError, Workspace};
 pub use schedule::{
     CheckedSchedule, DepthwiseTile, Family, Fusion, IllegalSchedule, LoopOrder, Packing,
-    PointwiseTile, Schedule, Split, Tail, Taps, Window,
+    ParseScheduleError, PointwiseTile, Schedule, Split, Stage, Tail, Taps, Window,
 };
 pub use target::{Isa, Target};
 pub use weights::{Weights, WrongLength};

@@ -1,10 +1,25 @@
 //! How to compute a workload. A schedule is plain data; [`Schedule::check`] is the only door to
 //! code generation.
+//!
+//! ```
+//! use dsconv_kernels::{Depthwise, Schedule, Target, Workload};
+//!
+//! let workload = Workload::builder([1, 32, 56, 56]).depthwise(Depthwise::kernel(3, 3).padding(1)).build()?;
+//! let schedule: Schedule = "pixels fused rows t14 dw:l4,r4,v1,registers,overlap,copied".parse()?;
+//! assert!(schedule.check(&workload, &Target::host()).is_ok());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 
 use crate::target::Target;
 use crate::workload::Workload;
+
+mod check;
+mod text;
+
+pub use check::{IllegalSchedule, Stage};
+pub use text::ParseScheduleError;
 
 /// Which dimension fills the vectors, and how the stages hand over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -161,37 +176,6 @@ pub struct CheckedSchedule {
     schedule: Schedule,
     workload: Workload,
     target: Target,
-}
-
-/// The rule that a schedule breaks, with the numbers.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum IllegalSchedule {
-    /// A register tile that does not fit.
-    #[error("{stage} register tile needs {needed} vector registers, target has {available}")]
-    TooManyRegisters {
-        /// `depthwise` or `pointwise`.
-        stage: &'static str,
-        /// Registers that the micro-kernel holds at once.
-        needed: usize,
-        /// Registers that the target has.
-        available: usize,
-    },
-}
-
-impl Schedule {
-    /// Checks the schedule against a workload and a target.
-    ///
-    /// # Errors
-    ///
-    /// Returns the first rule that the schedule breaks.
-    pub fn check(
-        self,
-        workload: &Workload,
-        target: &Target,
-    ) -> Result<CheckedSchedule, IllegalSchedule> {
-        Ok(CheckedSchedule { schedule: self, workload: *workload, target: *target })
-    }
 }
 
 impl CheckedSchedule {

@@ -16,6 +16,10 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 
+mod schedule;
+
+pub use schedule::random_schedule;
+
 use crate::activation::{Activation, Finite};
 use crate::weights::Weights;
 use crate::workload::{Depthwise, Layout, Padding, Pointwise, Workload};

@@ -1,0 +1,235 @@
+//! Code generation: from a plan to one CLIF function per phase.
+//!
+//! A function walks over its tasks (tiles of rows, or groups of output channels); a tile goes
+//! through the stages that the phase holds:
+//!
+//! ```text
+//! tile(rows) ── window ──> depthwise ──> middle ──> pointwise ──> [staging ──> transpose] ──> output
+//!              (copy,      (taps in       (one tile,  (broadcasts     (families whose vectors
+//!               zeros)      row order)     or all)     x vectors)      hold channels, in NCHW)
+//! ```
+//!
+//! All extents are constants in the code. Loads and stores stay inside the slices: whatever does
+//! not fill a vector is covered as [`Cover`](crate::cover::Cover) says.
+
+use cranelift_codegen::ir::{
+    self, AbiParam, Function, InstBuilder, Signature, UserFuncName, Value, types,
+};
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+
+use crate::cover::Slot;
+use crate::packing::Records;
+use crate::plan::{First, Phase, Place, Plan, Tasks};
+use emitter::{Emitter, Pointer};
+
+mod depthwise;
+mod emitter;
+mod epilogue;
+mod pointwise;
+mod transpose;
+mod window;
+
+pub(crate) use depthwise::UNROLLED_TAPS;
+
+/// Offsets in the argument struct of a generated function; `kernel::Arguments` has this layout.
+
+pub(crate) mod argument {
+    pub(crate) const INPUT: usize = 0;
+    pub(crate) const WEIGHTS: usize = 1;
+    pub(crate) const RESIDUAL: usize = 2;
+    pub(crate) const OUTPUT: usize = 3;
+    pub(crate) const PRIVATE: usize = 4;
+    pub(crate) const SHARED: usize = 5;
+    pub(crate) const FIRST_IMAGE: usize = 6;
+    pub(crate) const FIRST_TASK: usize = 7;
+    pub(crate) const TASKS: usize = 8;
+}
+
+/// Buffers of a run.
+#[derive(Clone, Copy)]
+struct Buffers {
+    input: Pointer,
+    weights: Pointer,
+    residual: Pointer,
+    output: Pointer,
+    private: Pointer,
+    shared: Pointer,
+}
+
+/// One tile of output rows under construction.
+#[derive(Clone, Copy)]
+struct Tile {
+    image: Value,
+    /// First output row.
+    row: Value,
+    /// Output rows, a constant of the code.
+    rows: usize,
+}
+
+/// Generates the functions of a plan, one a phase.
+pub(crate) fn lower(plan: &Plan, frontend: TargetFrontendConfig) -> Vec<Function> {
+    plan.phases
+        .iter()
+        .enumerate()
+        .map(|(index, &phase)| lower_phase(plan, index, phase, frontend))
+        .collect()
+}
+
+fn lower_phase(
+    plan: &Plan,
+    index: usize,
+    phase: Phase,
+    frontend: TargetFrontendConfig,
+) -> Function {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params.push(AbiParam::new(types::I64));
+    let mut function =
+        Function::with_name_signature(UserFuncName::user(0, index as u32), signature);
+    let mut context = FunctionBuilderContext::new();
+    let mut builder = FunctionBuilder::new(&mut function, &mut context);
+    let entry = builder.create_block();
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    let arguments = Pointer::new(builder.block_params(entry)[0]);
+    let mut emitter = Emitter::new(builder, plan.fma);
+
+    // An argument is 64 bits: two elements.
+    let argument =
+        |emitter: &mut Emitter<'_>, index: usize| emitter.load_integer(arguments.at(2 * index));
+    let pointers = [
+        argument::INPUT,
+        argument::WEIGHTS,
+        argument::RESIDUAL,
+        argument::OUTPUT,
+        argument::PRIVATE,
+        argument::SHARED,
+    ]
+    .map(|index| Pointer::new(argument(&mut emitter, index)));
+    let [input, weights, residual, output, private, shared] = pointers;
+    let buffers = Buffers { input, weights, residual, output, private, shared };
+    let first =
+        [argument::FIRST_IMAGE, argument::FIRST_TASK].map(|index| argument(&mut emitter, index));
+    let tasks = argument(&mut emitter, argument::TASKS);
+
+    emitter.for_range(first, tasks, phase.count, |emitter, [image, task]| match phase.tasks {
+        Tasks::Tiles => for_tile(emitter, plan, image, task, |emitter, tile| {
+            if phase.first {
+                first_stage(emitter, plan, &buffers, tile);
+            }
+            if phase.pointwise {
+                pointwise::tile(emitter, plan, &buffers, tile);
+            }
+        }),
+        Tasks::ChannelGroups => pointwise::channel_group(emitter, plan, &buffers, image, task),
+    });
+    emitter.builder.ins().return_(&[]);
+    emitter.builder.seal_all_blocks();
+    emitter.builder.finalize(frontend);
+    function
+}
+
+/// Emits the body for whole tiles, and once more for a shorter last one.
+fn for_tile(
+    emitter: &mut Emitter<'_>,
+    plan: &Plan,
+    image: Value,
+    task: Value,
+    mut body: impl FnMut(&mut Emitter<'_>, Tile),
+) {
+    let row = emitter.builder.ins().imul_imm_s(task, plan.tile_rows as i64);
+    let tile = |rows| Tile { image, row, rows };
+    let rest = plan.rows % plan.tile_rows;
+    if rest == 0 {
+        return body(emitter, tile(plan.tile_rows));
+    }
+    let is_last = emitter.equals(task, plan.tiles - 1);
+    // One closure serves both branches in turn.
+    let body = std::cell::RefCell::new(&mut body);
+    emitter.if_else(
+        is_last,
+        |emitter| body.borrow_mut()(emitter, tile(rest)),
+        |emitter| body.borrow_mut()(emitter, tile(plan.tile_rows)),
+    );
+}
+
+fn first_stage(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, tile: Tile) {
+    match plan.first {
+        First::Depthwise if plan.channel_vectors() => {
+            depthwise::channels(emitter, plan, buffers, tile)
+        }
+        First::Depthwise => depthwise::planar(emitter, plan, buffers, tile),
+        First::Gather => window::gather(emitter, plan, buffers, tile),
+        First::Input => unreachable!("a phase without a first stage"),
+    }
+}
+
+impl Buffers {
+    /// First element of an image of the input.
+    fn image(&self, emitter: &mut Emitter<'_>, plan: &Plan, image: Value) -> Pointer {
+        emitter.index(self.input, image, plan.channels * plan.in_rows * plan.in_cols)
+    }
+
+    /// First output element of a tile: of its first plane, or of its first pixel.
+    fn output_tile(&self, emitter: &mut Emitter<'_>, plan: &Plan, tile: Tile) -> [Pointer; 2] {
+        let image_len = plan.outputs * plan.rows * plan.cols;
+        let row_len = plan.cols * if plan.planar_tensors() { 1 } else { plan.outputs };
+        [self.output, self.residual].map(|tensor| {
+            let image = emitter.index(tensor, tile.image, image_len);
+            emitter.index(image, tile.row, row_len)
+        })
+    }
+
+    /// First element of a tile of the tensor between the stages.
+    fn middle_tile(&self, emitter: &mut Emitter<'_>, plan: &Plan, tile: Tile) -> Pointer {
+        let middle = &plan.middle;
+        let tensor = match middle.place {
+            Place::Private => return self.private.at(middle.offset),
+            Place::Input => self.input,
+            Place::Shared => self.shared,
+            Place::Output => self.output,
+        };
+        let image = emitter.index(tensor, tile.image, plan.middle_channels * plan.rows * plan.cols);
+        emitter.index(
+            image,
+            tile.row,
+            plan.cols * if middle.planes { 1 } else { plan.middle_channels },
+        )
+    }
+}
+
+/// A group of channels under construction: its slots from where the pointers stand, and its record.
+struct Group<'g> {
+    slots: &'g [Slot],
+    record: Pointer,
+    /// 0 for whole groups, then one number a rest.
+    shape: usize,
+}
+
+/// Emits `body` for every group of a stage's channels: a loop over the whole ones, straight code
+/// for the others. The pointers move on by their elements a channel.
+fn for_each_group(
+    emitter: &mut Emitter<'_>,
+    records: &Records,
+    weights: Pointer,
+    pointers: &[(Pointer, usize)],
+    mut body: impl FnMut(&mut Emitter<'_>, &Group<'_>, &[Pointer]),
+) {
+    let groups = &records.groups;
+    let weights = weights.at(records.offset);
+    let mut moving = vec![(weights, records.record_len(groups.width))];
+    moving.extend(pointers.iter().map(|&(pointer, elements)| (pointer, elements * groups.width)));
+    emitter.for_each(groups.full, &moving, |emitter, moved| {
+        body(emitter, &Group { slots: &groups.slots, record: moved[0], shape: 0 }, &moved[1..]);
+    });
+    let starts: Vec<Pointer> = pointers.iter().map(|&(pointer, _)| pointer).collect();
+    for (rest, slots) in groups.rest.iter().enumerate() {
+        let record = weights.at(records.rest_offset(rest));
+        body(emitter, &Group { slots, record, shape: rest + 1 }, &starts);
+    }
+}
+
+/// The CLIF of a plan's functions, as text.
+pub(crate) fn clif_text(functions: &[Function]) -> String {
+    functions.iter().map(ir::Function::to_string).collect::<Vec<_>>().join("\n")
+}

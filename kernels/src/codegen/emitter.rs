@@ -1,0 +1,321 @@
+//! A function under construction: pointers, loops, and vectors of any width.
+//!
+//! Everything is emitted in the order in which it shall run; backends keep that order.
+
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_frontend::FunctionBuilder;
+
+use crate::activation::Arithmetic;
+
+/// Bytes of an element.
+const ELEMENT: i64 = 4;
+
+/// An address with a constant offset that loads and stores take in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pointer {
+    base: Value,
+    bytes: i64,
+}
+
+impl Pointer {
+    pub(super) fn new(base: Value) -> Self {
+        Self { base, bytes: 0 }
+    }
+
+    /// The pointer `elements` further on.
+    pub(super) fn at(self, elements: usize) -> Self {
+        Self { bytes: self.bytes + ELEMENT * elements as i64, ..self }
+    }
+}
+
+/// The vector type of so many lanes; one lane is a scalar.
+pub(super) fn vector_type(lanes: usize) -> Type {
+    types::F32.by(lanes as u32).expect("lane counts are powers of two up to 16")
+}
+
+fn integer_type(lanes: usize) -> Type {
+    types::I32.by(lanes as u32).expect("lane counts are powers of two up to 16")
+}
+
+/// Builds one function.
+pub(super) struct Emitter<'a> {
+    pub(super) builder: FunctionBuilder<'a>,
+    /// Whether the target has fused multiply-add.
+    fma: bool,
+}
+
+impl<'a> Emitter<'a> {
+    pub(super) fn new(builder: FunctionBuilder<'a>, fma: bool) -> Self {
+        Self { builder, fma }
+    }
+
+    /// A 64-bit constant.
+    pub(super) fn integer(&mut self, value: i64) -> Value {
+        self.builder.ins().iconst(types::I64, value)
+    }
+
+    /// `value + constant`.
+    pub(super) fn add(&mut self, value: Value, constant: i64) -> Value {
+        if constant == 0 { value } else { self.builder.ins().iadd_imm_s(value, constant) }
+    }
+
+    /// `pointer + index * elements`.
+    pub(super) fn index(&mut self, pointer: Pointer, index: Value, elements: usize) -> Pointer {
+        let bytes = self.builder.ins().imul_imm_s(index, ELEMENT * elements as i64);
+        Pointer { base: self.builder.ins().iadd(pointer.base, bytes), ..pointer }
+    }
+
+    /// The address of a pointer as one value.
+    fn address(&mut self, pointer: Pointer) -> Value {
+        self.add(pointer.base, pointer.bytes)
+    }
+
+    /// Base and offset of a load or store; offsets that no instruction holds are added first.
+    fn operand(&mut self, pointer: Pointer) -> (Value, i32) {
+        match i32::try_from(pointer.bytes) {
+            Ok(offset) => (pointer.base, offset),
+            Err(_) => (self.address(pointer), 0),
+        }
+    }
+
+    pub(super) fn load(&mut self, lanes: usize, from: Pointer) -> Value {
+        self.load_type(vector_type(lanes), from)
+    }
+
+    /// A 64-bit integer from memory.
+    pub(super) fn load_integer(&mut self, from: Pointer) -> Value {
+        self.load_type(types::I64, from)
+    }
+
+    fn load_type(&mut self, ty: Type, from: Pointer) -> Value {
+        let (base, offset) = self.operand(from);
+        self.builder.ins().load(ty, MemFlagsData::new().with_notrap(), base, offset)
+    }
+
+    pub(super) fn store(&mut self, value: Value, to: Pointer) {
+        let (base, offset) = self.operand(to);
+        self.builder.ins().store(MemFlagsData::new().with_notrap(), value, base, offset);
+    }
+
+    /// One element from memory in every lane.
+    pub(super) fn broadcast(&mut self, lanes: usize, from: Pointer) -> Value {
+        let element = self.load(1, from);
+        self.splat(lanes, element)
+    }
+
+    /// The same constant in every lane.
+    pub(super) fn constant(&mut self, lanes: usize, value: f32) -> Value {
+        let element = self.builder.ins().f32const(value);
+        self.splat(lanes, element)
+    }
+
+    fn splat(&mut self, lanes: usize, element: Value) -> Value {
+        if lanes == 1 { element } else { self.builder.ins().splat(vector_type(lanes), element) }
+    }
+
+    /// `a * b + c`, rounded once where the target can.
+    pub(super) fn mul_add(&mut self, a: Value, b: Value, c: Value) -> Value {
+        if self.fma {
+            return self.builder.ins().fma(a, b, c);
+        }
+        let product = self.builder.ins().fmul(a, b);
+        self.builder.ins().fadd(product, c)
+    }
+
+    pub(super) fn add_vectors(&mut self, a: Value, b: Value) -> Value {
+        self.builder.ins().fadd(a, b)
+    }
+
+    /// The operations of activations over vectors of so many lanes.
+    pub(super) fn arithmetic(&mut self, lanes: usize) -> VectorArithmetic<'_, 'a> {
+        VectorArithmetic { emitter: self, lanes }
+    }
+
+    /// Runs `body` for `count` steps; each pointer moves on by its elements from step to step.
+    pub(super) fn for_each(
+        &mut self,
+        count: usize,
+        pointers: &[(Pointer, usize)],
+        mut body: impl FnMut(&mut Self, &[Pointer]),
+    ) {
+        self.for_each_carrying(count, pointers, &[], |emitter, pointers, _| {
+            body(emitter, pointers);
+            Vec::new()
+        });
+    }
+
+    /// As [`Emitter::for_each`], with values that each step takes from the one before; returns
+    /// those of the last step. The first pointer ends the loop, so its elements must not be zero.
+    pub(super) fn for_each_carrying(
+        &mut self,
+        count: usize,
+        pointers: &[(Pointer, usize)],
+        carried: &[Value],
+        mut body: impl FnMut(&mut Self, &[Pointer], &[Value]) -> Vec<Value>,
+    ) -> Vec<Value> {
+        if count == 0 {
+            return carried.to_vec();
+        }
+        if count == 1 {
+            let starts: Vec<Pointer> = pointers.iter().map(|&(pointer, _)| pointer).collect();
+            return body(self, &starts, carried);
+        }
+        let starts: Vec<Value> =
+            pointers.iter().map(|&(pointer, _)| self.address(pointer)).collect();
+        let steps: Vec<i64> =
+            pointers.iter().map(|&(_, elements)| ELEMENT * elements as i64).collect();
+        let end = self.add(starts[0], steps[0] * count as i64);
+
+        let header = self.builder.create_block();
+        let exit = self.builder.create_block();
+        let arguments: Vec<BlockArg> =
+            starts.iter().chain(carried).map(|&value| value.into()).collect();
+        let moving: Vec<Value> =
+            starts.iter().map(|_| self.builder.append_block_param(header, types::I64)).collect();
+        let carried: Vec<Value> = carried
+            .iter()
+            .map(|&value| {
+                let ty = self.builder.func.dfg.value_type(value);
+                self.builder.append_block_param(header, ty)
+            })
+            .collect();
+        self.builder.ins().jump(header, &arguments);
+
+        self.builder.switch_to_block(header);
+        let here: Vec<Pointer> = moving.iter().map(|&base| Pointer::new(base)).collect();
+        let carried = body(self, &here, &carried);
+        let next: Vec<Value> =
+            moving.iter().zip(&steps).map(|(&base, &step)| self.add(base, step)).collect();
+        let again = self.builder.ins().icmp(IntCC::NotEqual, next[0], end);
+        let arguments: Vec<BlockArg> =
+            next.iter().chain(&carried).map(|&value| value.into()).collect();
+        self.builder.ins().brif(again, header, &arguments, exit, &[]);
+        self.builder.switch_to_block(exit);
+        carried
+    }
+
+    /// Runs `body` with an index from `first`, `count` times, both known at run time.
+    pub(super) fn for_range(
+        &mut self,
+        first: [Value; 2],
+        count: Value,
+        wrap: usize,
+        mut body: impl FnMut(&mut Self, [Value; 2]),
+    ) {
+        let header = self.builder.create_block();
+        let start = self.builder.create_block();
+        let exit = self.builder.create_block();
+        let [outer, inner, left] =
+            [(); 3].map(|()| self.builder.append_block_param(header, types::I64));
+        self.builder.ins().jump(header, &[first[0].into(), first[1].into(), count.into()]);
+        self.builder.switch_to_block(header);
+        self.builder.ins().brif(left, start, &[], exit, &[]);
+        self.builder.switch_to_block(start);
+        body(self, [outer, inner]);
+        let next = self.add(inner, 1);
+        let wraps = self.builder.ins().icmp_imm_s(IntCC::Equal, next, wrap as i64);
+        let zero = self.integer(0);
+        let next_inner = self.builder.ins().select(wraps, zero, next);
+        let next_image = self.add(outer, 1);
+        let next_outer = self.builder.ins().select(wraps, next_image, outer);
+        let left = self.add(left, -1);
+        self.builder.ins().jump(header, &[next_outer.into(), next_inner.into(), left.into()]);
+        self.builder.switch_to_block(exit);
+    }
+
+    /// Runs one of two bodies.
+    pub(super) fn if_else(
+        &mut self,
+        condition: Value,
+        then: impl FnOnce(&mut Self),
+        otherwise: impl FnOnce(&mut Self),
+    ) {
+        let [then_block, else_block, join] = [(); 3].map(|()| self.builder.create_block());
+        self.builder.ins().brif(condition, then_block, &[], else_block, &[]);
+        self.builder.switch_to_block(then_block);
+        then(self);
+        self.builder.ins().jump(join, &[]);
+        self.builder.switch_to_block(else_block);
+        otherwise(self);
+        self.builder.ins().jump(join, &[]);
+        self.builder.switch_to_block(join);
+    }
+
+    /// Whether `value` is the constant.
+    pub(super) fn equals(&mut self, value: Value, constant: usize) -> Value {
+        self.builder.ins().icmp_imm_s(IntCC::Equal, value, constant as i64)
+    }
+
+    /// Whether a value, taken as unsigned, is below the constant: a negative one is not.
+    pub(super) fn is_below(&mut self, value: Value, constant: usize) -> Value {
+        self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, value, constant as i64)
+    }
+}
+
+/// Activations over vectors of a function under construction.
+pub(super) struct VectorArithmetic<'e, 'a> {
+    emitter: &'e mut Emitter<'a>,
+    lanes: usize,
+}
+
+impl VectorArithmetic<'_, '_> {
+    /// `if a < b { then } else { otherwise }`, lane by lane.
+    fn choose_less(&mut self, a: Value, b: Value, then: Value, otherwise: Value) -> Value {
+        let builder = &mut self.emitter.builder;
+        let less = builder.ins().fcmp(FloatCC::LessThan, a, b);
+        if self.lanes == 1 {
+            return builder.ins().select(less, then, otherwise);
+        }
+        let mask = builder.ins().bitcast(vector_type(self.lanes), MemFlagsData::new(), less);
+        builder.ins().bitselect(mask, then, otherwise)
+    }
+}
+
+impl Arithmetic for VectorArithmetic<'_, '_> {
+    type Value = Value;
+
+    fn constant(&mut self, value: f32) -> Value {
+        self.emitter.constant(self.lanes, value)
+    }
+
+    fn add(&mut self, a: Value, b: Value) -> Value {
+        self.emitter.builder.ins().fadd(a, b)
+    }
+
+    fn sub(&mut self, a: Value, b: Value) -> Value {
+        self.emitter.builder.ins().fsub(a, b)
+    }
+
+    fn mul(&mut self, a: Value, b: Value) -> Value {
+        self.emitter.builder.ins().fmul(a, b)
+    }
+
+    fn div(&mut self, a: Value, b: Value) -> Value {
+        self.emitter.builder.ins().fdiv(a, b)
+    }
+
+    fn mul_add(&mut self, a: Value, b: Value, c: Value) -> Value {
+        self.emitter.mul_add(a, b, c)
+    }
+
+    fn min(&mut self, a: Value, b: Value) -> Value {
+        self.choose_less(a, b, a, b)
+    }
+
+    fn max(&mut self, a: Value, b: Value) -> Value {
+        self.choose_less(b, a, a, b)
+    }
+
+    fn add_to_exponent(&mut self, a: Value, b: Value) -> Value {
+        let (integers, floats) = (integer_type(self.lanes), vector_type(self.lanes));
+        let builder = &mut self.emitter.builder;
+        let flags = MemFlagsData::new();
+        let a = builder.ins().bitcast(integers, flags, a);
+        let b = builder.ins().bitcast(integers, flags, b);
+        let amount = builder.ins().iconst(types::I32, 23);
+        let shifted = builder.ins().ishl(b, amount);
+        let sum = builder.ins().iadd(a, shifted);
+        builder.ins().bitcast(floats, flags, sum)
+    }
+}

@@ -1,0 +1,59 @@
+//! What stands before and after a sum: the bias that starts it, residual and activation that end it.
+
+use cranelift_codegen::ir::Value;
+
+use super::emitter::{Emitter, Pointer};
+use crate::activation::Activation;
+
+/// What the lanes of an accumulator are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lanes {
+    /// Pixels of one channel: its bias and slope are the same in every lane.
+    Pixels,
+    /// Channels: biases and slopes are vectors.
+    Channels,
+}
+
+impl Lanes {
+    /// A parameter of the channels in the lanes.
+    fn parameter(self, emitter: &mut Emitter<'_>, lanes: usize, from: Pointer) -> Value {
+        match self {
+            Self::Pixels => emitter.broadcast(lanes, from),
+            Self::Channels => emitter.load(lanes, from),
+        }
+    }
+
+    /// The value an accumulator starts from: the bias, or zero.
+    pub(super) fn start(
+        self,
+        emitter: &mut Emitter<'_>,
+        lanes: usize,
+        bias: Option<Pointer>,
+    ) -> Value {
+        match bias {
+            Some(bias) => self.parameter(emitter, lanes, bias),
+            None => emitter.constant(lanes, 0.0),
+        }
+    }
+
+    /// The output of a finished sum.
+    pub(super) fn finish(
+        self,
+        emitter: &mut Emitter<'_>,
+        lanes: usize,
+        sum: Value,
+        residual: Option<Pointer>,
+        activation: Activation,
+        slope: Option<Pointer>,
+    ) -> Value {
+        let sum = match residual {
+            Some(residual) => {
+                let residual = emitter.load(lanes, residual);
+                emitter.add_vectors(sum, residual)
+            }
+            None => sum,
+        };
+        let slope = slope.map(|slope| self.parameter(emitter, lanes, slope));
+        activation.apply(&mut emitter.arithmetic(lanes), sum, slope)
+    }
+}

@@ -1,0 +1,410 @@
+//! The pointwise stage: a register tile of broadcasts x vectors, held over the whole reduction.
+//!
+//! Where vectors hold pixels, weights are broadcast; where they hold output channels, pixels are.
+//! Either way an output is one chain of multiply-adds over the input channels in ascending order.
+
+use cranelift_codegen::ir::Value;
+
+use super::depthwise::positions;
+use super::emitter::{Emitter, Pointer};
+use super::epilogue::Lanes;
+use super::transpose::{self, Run};
+use super::{Buffers, Group, Tile, for_each_group};
+use crate::activation::Activation;
+use crate::cover::{self, Cover, Slot};
+use crate::packing::Records;
+use crate::plan::{Place, Plan};
+use crate::schedule::{Family, LoopOrder, Packing, PointwiseTile};
+
+/// The stage over some pixels of an image.
+struct Stage<'p> {
+    plan: &'p Plan,
+    records: &'p Records,
+    tile: PointwiseTile,
+    activation: Activation,
+    has_residual: bool,
+    pixels: usize,
+    /// Groups of pixels: vectors of them, or single ones to broadcast.
+    cover: Cover,
+    staging: Pointer,
+    weights: Pointer,
+}
+
+/// Pointers that move over pixels: operand, output and residual.
+type Operands = [Pointer; 3];
+
+/// One side of the register tile: where its elements start, and how far it is to the next input channel.
+struct Side {
+    start: Pointer,
+    offsets: Vec<usize>,
+    step: usize,
+}
+
+/// The stage of one tile of rows.
+pub(super) fn tile(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, tile: Tile) {
+    let stage = Stage::new(plan, buffers, tile.rows * plan.cols);
+    let operand = buffers.middle_tile(emitter, plan, tile);
+    let [output, residual] = buffers.output_tile(emitter, plan, tile);
+    match stage.tile.order {
+        LoopOrder::ChannelsOuter => stage.channels_outer(emitter, [operand, output, residual]),
+        LoopOrder::PixelsOuter => stage.pixels_outer(emitter, [operand, output, residual]),
+    }
+}
+
+/// The stage of one group of output channels over a whole image.
+pub(super) fn channel_group(
+    emitter: &mut Emitter<'_>,
+    plan: &Plan,
+    buffers: &Buffers,
+    image: Value,
+    group: Value,
+) {
+    let stage = Stage::new(plan, buffers, plan.rows * plan.cols);
+    let tensor = if plan.middle.place == Place::Input { buffers.input } else { buffers.shared };
+    let operand = emitter.index(tensor, image, plan.middle_channels * plan.rows * plan.cols);
+    let [output, residual] = [buffers.output, buffers.residual]
+        .map(|tensor| emitter.index(tensor, image, plan.outputs * plan.rows * plan.cols));
+    stage.numbered_group(emitter, group, 0, [operand, output, residual]);
+}
+
+impl<'p> Stage<'p> {
+    fn new(plan: &'p Plan, buffers: &Buffers, pixels: usize) -> Self {
+        let tile = plan.schedule.pointwise.expect("a checked schedule has a tile for every stage");
+        let stage = plan.workload.pointwise().expect("only called for workloads with the stage");
+        let cover = if plan.schedule.family == Family::Pixels {
+            Cover::new(pixels, tile.lanes.into(), tile.vectors.into(), tile.tail)
+        } else {
+            Cover::scalars(pixels, tile.broadcasts.into())
+        };
+        Self {
+            plan,
+            records: plan
+                .pointwise
+                .as_ref()
+                .expect("a checked schedule plans every stage of its workload"),
+            tile,
+            activation: stage.activation,
+            has_residual: stage.residual,
+            pixels,
+            cover,
+            staging: buffers.private.at(plan.staging),
+            weights: buffers.weights,
+        }
+    }
+
+    /// Elements from one output channel to the next.
+    fn channel_step(&self) -> usize {
+        if self.plan.planar_tensors() { self.plan.rows * self.plan.cols } else { 1 }
+    }
+
+    /// Elements from one pixel to the next: of the operand, of the output.
+    fn pixel_steps(&self) -> [usize; 2] {
+        let operand = if self.plan.middle.planes { 1 } else { self.plan.middle.pitch };
+        [operand, if self.plan.planar_tensors() { 1 } else { self.plan.outputs }]
+    }
+
+    fn channels_outer(&self, emitter: &mut Emitter<'_>, [operand, output, residual]: Operands) {
+        let moving = [(output, self.channel_step()), (residual, self.channel_step())];
+        for_each_group(emitter, self.records, self.weights, &moving, |emitter, group, pointers| {
+            self.whole_group(emitter, group, [operand, pointers[0], pointers[1]]);
+        });
+    }
+
+    fn pixels_outer(&self, emitter: &mut Emitter<'_>, operands: Operands) {
+        self.for_each_pixels(
+            emitter,
+            operands,
+            self.pixel_steps()[1],
+            |emitter, slots, [operand, output, residual]| {
+                let moving = [(output, self.channel_step()), (residual, self.channel_step())];
+                for_each_group(
+                    emitter,
+                    self.records,
+                    self.weights,
+                    &moving,
+                    |emitter, group, pointers| {
+                        self.block(emitter, group, slots, [operand, pointers[0], pointers[1]]);
+                    },
+                );
+            },
+        );
+    }
+
+    /// The group with a number known at run time, counted from `first`.
+    fn numbered_group(
+        &self,
+        emitter: &mut Emitter<'_>,
+        number: Value,
+        rest: usize,
+        operands: Operands,
+    ) {
+        let groups = &self.records.groups;
+        let weights = self.weights.at(self.records.offset);
+        let whole = |emitter: &mut Emitter<'_>| {
+            let [operand, output, residual] = operands;
+            let record = emitter.index(weights, number, self.records.record_len(groups.width));
+            let step = groups.width * self.channel_step();
+            let [output, residual] =
+                [output, residual].map(|pointer| emitter.index(pointer, number, step));
+            let group = Group { slots: &groups.slots, record, shape: 0 };
+            self.whole_group(emitter, &group, [operand, output, residual]);
+        };
+        let Some(slots) = groups.rest.get(rest) else { return whole(emitter) };
+        let record = weights.at(self.records.rest_offset(rest));
+        let group = Group { slots, record, shape: rest + 1 };
+        if groups.full == 0 && rest + 1 == groups.rest.len() {
+            return self.whole_group(emitter, &group, operands);
+        }
+        let is_this = emitter.equals(number, groups.full + rest);
+        emitter.if_else(
+            is_this,
+            |emitter| self.whole_group(emitter, &group, operands),
+            |emitter| self.numbered_group(emitter, number, rest + 1, operands),
+        );
+    }
+
+    /// One group of output channels over all pixels.
+    fn whole_group(
+        &self,
+        emitter: &mut Emitter<'_>,
+        group: &Group<'_>,
+        [operand, output, residual]: Operands,
+    ) {
+        if !self.plan.transposes() {
+            let step = self.pixel_steps()[1];
+            self.for_each_pixels(
+                emitter,
+                [operand, output, residual],
+                step,
+                |emitter, slots, operands| {
+                    self.block(emitter, group, slots, operands);
+                },
+            );
+            return;
+        }
+        let width = cover::width(group.slots);
+        let staged = [operand, self.staging, residual];
+        self.for_each_pixels(emitter, staged, width, |emitter, slots, operands| {
+            self.block(emitter, group, slots, operands);
+        });
+        let plane = self.channel_step();
+        for (slot, position) in group.slots.iter().zip(positions(group.slots)) {
+            let pixels = Run { start: self.staging.at(position), pitch: width };
+            let planes = Run { start: output.at(slot.start * plane), pitch: plane };
+            let beside = residual.at(slot.start * plane);
+            let count = self.pixels;
+            transpose::to_planes(
+                emitter,
+                slot.lanes,
+                count,
+                pixels,
+                planes,
+                beside,
+                |emitter, lanes, sum, channel, beside| {
+                    let residual = self.has_residual.then(|| beside.at(channel * plane));
+                    let slope = self.slopes(group, position + channel);
+                    Lanes::Pixels.finish(emitter, lanes, sum, residual, self.activation, slope)
+                },
+            );
+        }
+    }
+
+    /// Walks over groups of pixels; `output_step` is from one pixel of the output to the next.
+    fn for_each_pixels(
+        &self,
+        emitter: &mut Emitter<'_>,
+        [operand, output, residual]: Operands,
+        output_step: usize,
+        mut body: impl FnMut(&mut Emitter<'_>, &[Slot], Operands),
+    ) {
+        let [operand_step, residual_step] = self.pixel_steps();
+        let width = self.cover.width;
+        let moving = [
+            (operand, operand_step * width),
+            (output, output_step * width),
+            (residual, residual_step * width),
+        ];
+        emitter.for_each(self.cover.full, &moving, |emitter, moved| {
+            body(emitter, &self.cover.slots, [moved[0], moved[1], moved[2]]);
+        });
+        for slots in &self.cover.rest {
+            body(emitter, slots, [operand, output, residual]);
+        }
+    }
+
+    fn bias(&self, group: &Group<'_>, position: usize) -> Option<Pointer> {
+        let at = self.records.bias_at(cover::width(group.slots))?;
+        Some(group.record.at(at + position))
+    }
+
+    fn slopes(&self, group: &Group<'_>, position: usize) -> Option<Pointer> {
+        let at = self.records.slopes_at(cover::width(group.slots))?;
+        Some(group.record.at(at + position))
+    }
+
+    /// One register tile: a group of output channels by a group of pixels.
+    fn block(
+        &self,
+        emitter: &mut Emitter<'_>,
+        group: &Group<'_>,
+        pixels: &[Slot],
+        [operand, output, residual]: Operands,
+    ) {
+        let width = cover::width(group.slots);
+        let [pixel_step, output_step] = self.pixel_steps();
+        let channel_step = if self.plan.middle.planes { self.plan.middle.pitch } else { 1 };
+        let inputs = Side {
+            start: operand,
+            offsets: pixels.iter().map(|slot| slot.start * pixel_step).collect(),
+            step: channel_step,
+        };
+        let row_major = self.tile.packing == Packing::RowMajor;
+        let packed = positions(group.slots);
+        let weights = Side {
+            start: group.record,
+            offsets: packed
+                .iter()
+                .map(|at| if row_major { at * self.records.reduction } else { *at })
+                .collect(),
+            step: if row_major { 1 } else { width },
+        };
+        if self.plan.schedule.family == Family::Pixels {
+            let lanes: Vec<usize> = pixels.iter().map(|slot| slot.lanes).collect();
+            let start = |emitter: &mut Emitter<'_>, row: usize, lanes| {
+                Lanes::Pixels.start(emitter, lanes, self.bias(group, row))
+            };
+            let sums = self.multiply(emitter, &weights, &inputs, &lanes, start);
+            let channels = group.slots.iter().enumerate();
+            for (row, channel) in channels {
+                for (index, pixel) in pixels.iter().enumerate() {
+                    let at = channel.start * self.channel_step() + pixel.start;
+                    let residual = self.has_residual.then(|| residual.at(at));
+                    let slope = self.slopes(group, row);
+                    let sum = sums[row * pixels.len() + index];
+                    let value = Lanes::Pixels.finish(
+                        emitter,
+                        pixel.lanes,
+                        sum,
+                        residual,
+                        self.activation,
+                        slope,
+                    );
+                    emitter.store(value, output.at(at));
+                }
+            }
+            return;
+        }
+        let lanes: Vec<usize> = group.slots.iter().map(|slot| slot.lanes).collect();
+        // The bias of a vector is the same for every pixel.
+        let mut biases =
+            packed.iter().map(|&at| self.bias(group, at)).collect::<Vec<_>>().into_iter().cycle();
+        let start = |emitter: &mut Emitter<'_>, _, lanes| {
+            Lanes::Channels.start(emitter, lanes, biases.next().expect("a cycle of at least one"))
+        };
+        let sums = self.multiply(emitter, &inputs, &weights, &lanes, start);
+        for (row, pixel) in pixels.iter().enumerate() {
+            for (index, slot) in group.slots.iter().enumerate() {
+                let sum = sums[row * group.slots.len() + index];
+                if self.plan.transposes() {
+                    emitter.store(sum, output.at(pixel.start * width + packed[index]));
+                    continue;
+                }
+                let at = pixel.start * output_step + slot.start;
+                let residual = self.has_residual.then(|| residual.at(at));
+                let slope = self.slopes(group, packed[index]);
+                let value = Lanes::Channels.finish(
+                    emitter,
+                    slot.lanes,
+                    sum,
+                    residual,
+                    self.activation,
+                    slope,
+                );
+                emitter.store(value, output.at(at));
+            }
+        }
+    }
+
+    /// The micro-kernel: sums of broadcasts x vectors over all input channels, row by row.
+    fn multiply(
+        &self,
+        emitter: &mut Emitter<'_>,
+        broadcasts: &Side,
+        vectors: &Side,
+        lanes: &[usize],
+        mut start: impl FnMut(&mut Emitter<'_>, usize, usize) -> Value,
+    ) -> Vec<Value> {
+        let rows = broadcasts.offsets.len();
+        let mut sums = Vec::new();
+        for row in 0..rows {
+            for &lanes in lanes {
+                sums.push(start(emitter, row, lanes));
+            }
+        }
+        let unroll = usize::from(self.tile.unroll);
+        let steps = self.records.reduction / unroll;
+        let moving =
+            [(broadcasts.start, broadcasts.step * unroll), (vectors.start, vectors.step * unroll)];
+        let sums = emitter.for_each_carrying(steps, &moving, &sums, |emitter, pointers, sums| {
+            let mut sums = sums.to_vec();
+            for channel in 0..unroll {
+                rank_one(emitter, broadcasts, vectors, lanes, pointers, channel, &mut sums);
+            }
+            sums
+        });
+        let mut sums = sums;
+        for channel in steps * unroll..self.records.reduction {
+            let starts = [broadcasts.start, vectors.start];
+            rank_one(emitter, broadcasts, vectors, lanes, &starts, channel, &mut sums);
+        }
+        sums
+    }
+}
+
+/// Adds the products of one input channel. The smaller side is loaded first and the other streamed,
+/// so that few registers are needed beside the accumulators.
+fn rank_one(
+    emitter: &mut Emitter<'_>,
+    broadcasts: &Side,
+    vectors: &Side,
+    lanes: &[usize],
+    pointers: &[Pointer],
+    channel: usize,
+    sums: &mut [Value],
+) {
+    let broadcast_row = pointers[0].at(channel * broadcasts.step);
+    let vector_row = pointers[1].at(channel * vectors.step);
+    let same_width = lanes.iter().all(|&width| width == lanes[0]);
+    if broadcasts.offsets.len() < lanes.len() && same_width {
+        let weights: Vec<Value> = broadcasts
+            .offsets
+            .iter()
+            .map(|&at| emitter.broadcast(lanes[0], broadcast_row.at(at)))
+            .collect();
+        for (index, &at) in vectors.offsets.iter().enumerate() {
+            let vector = emitter.load(lanes[index], vector_row.at(at));
+            for (row, &weight) in weights.iter().enumerate() {
+                let sum = &mut sums[row * lanes.len() + index];
+                *sum = emitter.mul_add(vector, weight, *sum);
+            }
+        }
+        return;
+    }
+    let loaded: Vec<Value> = vectors
+        .offsets
+        .iter()
+        .zip(lanes)
+        .map(|(&at, &lanes)| emitter.load(lanes, vector_row.at(at)))
+        .collect();
+    for (row, &at) in broadcasts.offsets.iter().enumerate() {
+        let mut weight = (0, None);
+        for (index, &lanes_here) in lanes.iter().enumerate() {
+            if weight.0 != lanes_here {
+                weight = (lanes_here, Some(emitter.broadcast(lanes_here, broadcast_row.at(at))));
+            }
+            let sum = &mut sums[row * lanes.len() + index];
+            let broadcast = weight.1.expect("lanes are never zero");
+            *sum = emitter.mul_add(loaded[index], broadcast, *sum);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Moving between planes and pixels, by blocks of four by four in registers.
+
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Value, types};
+
+use super::emitter::{Emitter, Pointer, vector_type};
+use crate::cover::Cover;
+use crate::schedule::Tail;
+
+/// Rows and columns of a block.
+const BLOCK: usize = 4;
+
+/// A run of pixels of a few neighbouring channels, as planes or as pixels.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    /// First pixel of the first channel.
+    pub(super) start: Pointer,
+    /// From one channel (of planes) or one pixel (of pixels) to the next.
+    pub(super) pitch: usize,
+}
+
+impl Run {
+    fn row(self, row: usize) -> Pointer {
+        self.start.at(row * self.pitch)
+    }
+}
+
+/// Writes planes as pixels.
+pub(super) fn to_pixels(
+    emitter: &mut Emitter<'_>,
+    channels: usize,
+    pixels: usize,
+    planes: Run,
+    output: Run,
+) {
+    let moving = [(planes.start, 1), (output.start, output.pitch)];
+    over_pixels(emitter, channels, pixels, &moving, |emitter, size, pointers| {
+        let planes = Run { start: pointers[0], ..planes };
+        let output = Run { start: pointers[1], ..output };
+        for channel in (0..channels).step_by(size) {
+            let rows: Vec<Value> =
+                (0..size).map(|row| emitter.load(size, planes.row(channel + row))).collect();
+            for (pixel, value) in transposed(emitter, rows).into_iter().enumerate() {
+                emitter.store(value, output.row(pixel).at(channel));
+            }
+        }
+    });
+}
+
+/// Writes pixels as planes. `finish` makes the stored value of a loaded one, given the lanes, the
+/// channel, and how far the value's first pixel is from the start of its plane's run, as a pointer
+/// that moves along with `beside`.
+pub(super) fn to_planes(
+    emitter: &mut Emitter<'_>,
+    channels: usize,
+    pixels: usize,
+    input: Run,
+    planes: Run,
+    beside: Pointer,
+    mut finish: impl FnMut(&mut Emitter<'_>, usize, Value, usize, Pointer) -> Value,
+) {
+    let moving = [(planes.start, 1), (input.start, input.pitch), (beside, 1)];
+    over_pixels(emitter, channels, pixels, &moving, |emitter, size, pointers| {
+        let planes = Run { start: pointers[0], ..planes };
+        let input = Run { start: pointers[1], ..input };
+        for channel in (0..channels).step_by(size) {
+            let rows: Vec<Value> =
+                (0..size).map(|row| emitter.load(size, input.row(row).at(channel))).collect();
+            for (row, value) in transposed(emitter, rows).into_iter().enumerate() {
+                let channel = channel + row;
+                let value = finish(emitter, size, value, channel, pointers[2]);
+                emitter.store(value, planes.row(channel));
+            }
+        }
+    });
+}
+
+/// Walks over the pixels in steps of the block size, which it gives to `body`: four, or one where
+/// there are no four channels or pixels.
+fn over_pixels(
+    emitter: &mut Emitter<'_>,
+    channels: usize,
+    pixels: usize,
+    moving: &[(Pointer, usize)],
+    mut body: impl FnMut(&mut Emitter<'_>, usize, &[Pointer]),
+) {
+    let size = if channels % BLOCK == 0 && pixels >= BLOCK { BLOCK } else { 1 };
+    let cover = Cover::new(pixels, size, 1, Tail::Overlap);
+    let steps: Vec<_> = moving.iter().map(|&(pointer, pitch)| (pointer, pitch * size)).collect();
+    emitter.for_each(cover.full, &steps, |emitter, pointers| body(emitter, size, pointers));
+    for slot in cover.rest.iter().flatten() {
+        let pointers: Vec<_> =
+            moving.iter().map(|&(pointer, pitch)| pointer.at(slot.start * pitch)).collect();
+        body(emitter, size, &pointers);
+    }
+}
+
+/// The columns of a block given by its rows.
+fn transposed(emitter: &mut Emitter<'_>, rows: Vec<Value>) -> Vec<Value> {
+    let &[a, b, c, d] = rows.as_slice() else { return rows };
+    let low = [0, 4, 1, 5];
+    let high = [2, 6, 3, 7];
+    let [ac_low, bd_low] = [(a, c), (b, d)].map(|(x, y)| shuffle(emitter, x, y, low));
+    let [ac_high, bd_high] = [(a, c), (b, d)].map(|(x, y)| shuffle(emitter, x, y, high));
+    vec![
+        shuffle(emitter, ac_low, bd_low, low),
+        shuffle(emitter, ac_low, bd_low, high),
+        shuffle(emitter, ac_high, bd_high, low),
+        shuffle(emitter, ac_high, bd_high, high),
+    ]
+}
+
+/// Four lanes out of the eight of two vectors.
+pub(super) fn shuffle(emitter: &mut Emitter<'_>, a: Value, b: Value, lanes: [u8; 4]) -> Value {
+    let bytes: Vec<u8> =
+        lanes.iter().flat_map(|lane| (0..4).map(move |byte| 4 * lane + byte)).collect();
+    let builder = &mut emitter.builder;
+    let mask = builder.func.dfg.immediates.push(ir::ConstantData::from(bytes.as_slice()));
+    let flags = MemFlagsData::new().with_endianness(ir::Endianness::Little);
+    let a = builder.ins().bitcast(types::I8X16, flags, a);
+    let b = builder.ins().bitcast(types::I8X16, flags, b);
+    let shuffled = builder.ins().shuffle(a, b, mask);
+    builder.ins().bitcast(vector_type(4), flags, shuffled)
+}

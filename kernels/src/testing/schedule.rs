@@ -1,0 +1,58 @@
+//! Random schedules.
+
+use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt};
+
+use crate::schedule::{
+    CheckedSchedule, DepthwiseTile, Family, Fusion, LoopOrder, Packing, PointwiseTile, Schedule,
+    Split, Tail, Taps, Window,
+};
+use crate::target::Target;
+use crate::workload::Workload;
+
+/// Draws after which the default schedule is given instead.
+const DRAWS: usize = 10_000;
+
+/// A legal schedule of a workload, drawn from all that the types can say.
+pub fn random_schedule(
+    rng: &mut impl Rng,
+    workload: &Workload,
+    target: &Target,
+) -> CheckedSchedule {
+    (0..DRAWS)
+        .find_map(|_| any_schedule(rng, workload).check(workload, target).ok())
+        .unwrap_or_else(|| crate::cost::default_schedule(workload, target))
+}
+
+/// A schedule with tiles for the workload's stages, most likely illegal.
+fn any_schedule(rng: &mut impl Rng, workload: &Workload) -> Schedule {
+    use Family::{ChannelsBlocked, ChannelsPlanar, Nhwc, Pixels};
+    let rows = workload.output_extent()[0].min(64) as u16;
+    Schedule {
+        family: pick(rng, &[Pixels, ChannelsPlanar, ChannelsBlocked, Nhwc]),
+        fusion: pick(rng, &[Fusion::Fused, Fusion::Staged]),
+        split: pick(rng, &[Split::Rows, Split::Channels]),
+        tile_rows: rng.random_range(1..=rows),
+        depthwise: workload.depthwise().map(|_| DepthwiseTile {
+            lanes: pick(rng, &[1, 4, 8, 16]),
+            rows: rng.random_range(1..=6),
+            vectors: rng.random_range(1..=3),
+            taps: pick(rng, &[Taps::Registers, Taps::Memory]),
+            tail: pick(rng, &[Tail::Overlap, Tail::Narrow, Tail::Overrun]),
+            window: pick(rng, &[Window::Copied, Window::Direct]),
+        }),
+        pointwise: workload.pointwise().map(|_| PointwiseTile {
+            lanes: pick(rng, &[1, 4, 8, 16]),
+            broadcasts: rng.random_range(1..=12),
+            vectors: rng.random_range(1..=4),
+            unroll: rng.random_range(1..=5),
+            tail: pick(rng, &[Tail::Overlap, Tail::Narrow]),
+            packing: pick(rng, &[Packing::Panels, Packing::RowMajor]),
+            order: pick(rng, &[LoopOrder::ChannelsOuter, LoopOrder::PixelsOuter]),
+        }),
+    }
+}
+
+fn pick<T: Copy>(rng: &mut impl Rng, choices: &[T]) -> T {
+    *choices.choose(rng).expect("called with choices")
+}
