@@ -157,7 +157,7 @@ const GELU_LIMIT: f32 = 10.0;
 
 /// `-2 * sqrt(2 / pi)`. With `u = sqrt(2 / pi) * (x + 0.044715 * x^3)`, GELU is
 /// `x * (1 + tanh(u)) / 2 = x / (1 + exp(-2 * u))`.
-const GELU_LINEAR: f32 = -1.595_769_1;
+const GELU_LINEAR: f32 = -1.595_769_2;
 
 /// `0.044715` times [`GELU_LINEAR`].
 const GELU_CUBIC: f32 = -0.071_354_814;
@@ -166,8 +166,9 @@ const GELU_CUBIC: f32 = -0.071_354_814;
 /// the low bits of the sum, in two's complement.
 const ROUND: f32 = 12_582_912.0;
 
-/// `ln(2)` as a sum of two numbers.
-const LN_2: [f32; 2] = [0.693_147_18, -1.904_654_2e-9];
+/// `ln(2)` as a sum of two numbers. The first has 10 bits, so its products with the integers that
+/// occur are exact even where a multiply-add is rounded twice.
+const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
 /// `(exp(r) - 1 - r) / r^2`, highest power first: the minimax polynomial of degree 4 for
 /// `|r| <= ln(2) / 2`. With exact arithmetic `exp` would be within 0.06 ulp.
@@ -289,6 +290,12 @@ impl Finite {
     /// The number, if it is neither infinite nor NaN. A negative zero becomes zero.
     pub fn new(value: f32) -> Option<Self> {
         value.is_finite().then_some(Self(value + 0.0))
+    }
+
+    /// A quarter of an integer.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn from_quarters(quarters: i8) -> Self {
+        Self(f32::from(quarters) / 4.0)
     }
 
     /// The number.

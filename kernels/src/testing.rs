@@ -134,10 +134,9 @@ fn pair(rng: &mut impl Rng, limit: u32) -> [u32; 2] {
 
 /// Any activation.
 pub fn random_activation(rng: &mut impl Rng) -> Activation {
-    let mut number = |low: i32, high: i32| {
-        Finite::new(rng.random_range(low..=high) as f32 / 4.0).expect("a finite number")
-    };
-    let (low, high, slope) = (number(-8, 0), number(0, 8), number(-6, 6));
+    let mut number =
+        |quarters: std::ops::RangeInclusive<i8>| Finite::from_quarters(rng.random_range(quarters));
+    let (low, high, slope) = (number(-8..=0), number(0..=8), number(-6..=6));
     let all = [
         Activation::None,
         Activation::Relu,
@@ -151,7 +150,7 @@ pub fn random_activation(rng: &mut impl Rng) -> Activation {
         Activation::Sigmoid,
         Activation::GeluTanh,
     ];
-    *all.choose(rng).expect("there are activations")
+    all[rng.random_range(0..all.len())]
 }
 
 /// Input, weights and residual of a workload, each with the length that it calls for.
