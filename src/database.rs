@@ -39,9 +39,11 @@
 //! workload changes the lines of that workload only.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use dsconv_kernels::{Isa, Workload};
+use etcetera::BaseStrategy;
 
 use crate::cpu::CpuModel;
 
@@ -52,7 +54,7 @@ mod record;
 mod salvage;
 mod shipped;
 
-pub use error::{DatabaseError, LoadWarning, Loaded};
+pub use error::{DatabaseError, LoadWarning, Loaded, OtherCpu};
 pub use record::{Measurement, Objective, Provenance, Record, RunnerUp};
 
 /// The environment variable that names the folder of [`Database::user_path`].
@@ -146,14 +148,11 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// When the other was measured on another CPU model: its times mean nothing here.
-    pub fn merge(&mut self, other: Self) -> Result<(), DatabaseError> {
+    /// When the other was measured on another CPU model; nothing was added then.
+    pub fn merge(&mut self, other: Self) -> Result<(), OtherCpu> {
         if !self.cpu.is_same_model(&other.cpu) {
-            return Err(DatabaseError::OtherCpu {
-                path: PathBuf::new(),
-                found: other.cpu.file_stem(),
-                expected: self.cpu.file_stem(),
-            });
+            let (found, expected) = (other.cpu.file_stem(), self.cpu.file_stem());
+            return Err(OtherCpu { found, expected });
         }
         self.records.extend(other.records);
         Ok(())
@@ -180,14 +179,35 @@ impl Database {
     /// `%LOCALAPPDATA%`), or `<file_stem>.toml` in the folder that [`CACHE_VARIABLE`] names.
     /// `None` where there is no home folder.
     pub fn user_path(cpu: &CpuModel) -> Option<PathBuf> {
-        use etcetera::BaseStrategy;
+        user_file(cpu, std::env::var_os(CACHE_VARIABLE))
+    }
+}
 
+fn user_file(cpu: &CpuModel, folder: Option<OsString>) -> Option<PathBuf> {
+    let file = format!("{}.toml", cpu.file_stem());
+    match folder.filter(|folder| !folder.is_empty()) {
+        Some(folder) => Some(PathBuf::from(folder).join(file)),
+        None => {
+            let folders = etcetera::base_strategy::choose_native_strategy().ok()?;
+            Some(folders.cache_dir().join("dsconv").join(file))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_file_is_named_after_the_cpu_and_the_variable_moves_it() {
+        let cpu = CpuModel::host();
         let file = format!("{}.toml", cpu.file_stem());
-        match std::env::var_os(CACHE_VARIABLE).filter(|folder| !folder.is_empty()) {
-            Some(folder) => Some(PathBuf::from(folder).join(file)),
-            None => {
-                let folders = etcetera::base_strategy::choose_native_strategy().ok()?;
-                Some(folders.cache_dir().join("dsconv").join(file))
+        let moved = user_file(&cpu, Some("some/folder".into())).unwrap();
+        assert_eq!(moved, Path::new("some/folder").join(&file));
+        for unset in [None, Some(OsString::new())] {
+            if let Some(path) = user_file(&cpu, unset) {
+                assert!(path.ends_with(Path::new("dsconv").join(&file)), "{}", path.display());
+                assert!(path.is_absolute(), "{}", path.display());
             }
         }
     }

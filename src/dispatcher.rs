@@ -249,13 +249,24 @@ impl Dispatcher {
                 }
             };
             let packed = kernel.pack(weights)?;
-            tracing::info!(%workload, %origin, threads = self.threads, "prepared");
+            self.tell(workload, &origin);
             return Ok(SeparableBlock::new(kernel, packed, origin, self.threads));
         }
         Err(match (self.on_miss, refused) {
             (OnMiss::Heuristic, Some(error)) => error.into(),
             _ => self.miss(workload).into(),
         })
+    }
+
+    /// Logs once where a schedule came from: a warning where tuning would do better.
+    fn tell(&self, workload: &Workload, origin: &Origin) {
+        let threads = self.threads;
+        if *origin == Origin::Exact {
+            tracing::info!(%workload, threads, "{origin}");
+        } else {
+            let command = autotune_command(workload, threads);
+            tracing::warn!(%workload, threads, %command, "{origin}");
+        }
     }
 
     /// The schedule that [`Dispatcher::prepare`] tries first, and where it comes from.

@@ -46,13 +46,10 @@ pub(super) fn commit(database: &Database, path: &Path) -> Result<(), DatabaseErr
     let merged = match existing(path)? {
         None => database.clone(),
         Some(Loaded { database: mut old, warnings }) => {
-            if !old.cpu.is_same_model(&database.cpu) {
-                return Err(DatabaseError::OtherCpu {
-                    path: path.to_owned(),
-                    found: old.cpu.file_stem(),
-                    expected: database.cpu.file_stem(),
-                });
-            }
+            old.merge(database.clone())
+                .map_err(|source| DatabaseError::OtherCpu { path: path.to_owned(), source })?;
+            // What this process found out about the CPU is newer: caches and features may differ.
+            old.cpu = database.cpu.clone();
             if !warnings.is_empty() {
                 let backup = beside(path, ".bak");
                 fs::copy(path, &backup).map_err(failed)?;
@@ -60,8 +57,6 @@ pub(super) fn commit(database: &Database, path: &Path) -> Result<(), DatabaseErr
                     tracing::warn!(backup = %backup.display(), "{warning}");
                 }
             }
-            old.cpu = database.cpu.clone();
-            old.merge(database.clone())?;
             old
         }
     };

@@ -87,17 +87,22 @@ pub enum DatabaseError {
         /// The latest format that this version reads.
         supported: i64,
     },
-    /// The records were measured on another CPU model.
-    #[error(
-        "{}: records of CPU {found}, not of {expected}; each CPU model needs a file of its own",
-        path.display()
-    )]
+    /// The file's records were measured on another CPU model.
+    #[error("{}: {source}", path.display())]
     OtherCpu {
-        /// The file; empty for a database in memory.
+        /// The file.
         path: PathBuf,
-        /// The CPU of those records.
-        found: String,
-        /// The CPU that was expected.
-        expected: String,
+        /// Both CPU models.
+        source: OtherCpu,
     },
+}
+
+/// Records of two CPU models do not mix: their times mean nothing to each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("records of CPU {found}, not of {expected}; each CPU model needs a file of its own")]
+pub struct OtherCpu {
+    /// File stem of the CPU model of those records.
+    pub found: String,
+    /// File stem of the CPU model that was expected.
+    pub expected: String,
 }

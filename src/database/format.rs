@@ -38,30 +38,47 @@ const MEASUREMENT: &[&str] = &["median_us", "min_us", "spread_us", "samples"];
 const RUNNER_UP: &[&str] = &["median_us", "schedule"];
 const PROVENANCE: &[&str] = &["version", "strategy", "trials", "seed", "date", "default_us"];
 
+/// More warnings than anybody reads; a bound for files of strangers.
+const MOST_WARNINGS: usize = 1000;
+
 /// A piece of a file that is TOML on its own.
 pub(super) struct Piece<'a> {
     pub(super) text: &'a str,
     /// Lines of the file above it.
     pub(super) lines_above: usize,
+    line_ends: Vec<usize>,
 }
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
+    /// A piece with so many lines of the file above it.
+    pub(super) fn new(text: &'a str, lines_above: usize) -> Self {
+        let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self { text, lines_above, line_ends: line_ends.map(|(at, _)| at).collect() }
+    }
+
     /// The line of the file that holds a byte of the piece, counted from 1.
     pub(super) fn line(&self, byte: usize) -> usize {
-        let above = &self.text.as_bytes()[..byte.min(self.text.len())];
-        self.lines_above + 1 + above.iter().filter(|byte| **byte == b'\n').count()
+        self.lines_above + 1 + self.line_ends.partition_point(|end| *end < byte)
     }
 
     /// The line of a parser's error.
     pub(super) fn line_of(&self, error: &toml::de::Error) -> usize {
         self.line(error.span().map_or(0, |span| span.start))
     }
+
+    /// The bytes above the line that holds a byte.
+    pub(super) fn above_line_of(&self, byte: usize) -> usize {
+        match self.line_ends.partition_point(|end| *end < byte) {
+            0 => 0,
+            lines => self.line_ends[lines - 1] + 1,
+        }
+    }
 }
 
 /// Reads a file's text.
 pub(super) fn parse(text: &str, path: &Path) -> Result<Loaded, DatabaseError> {
     let mut reader = Reader { path, warnings: Vec::new(), records: 0 };
-    let whole = Piece { text, lines_above: 0 };
+    let whole = Piece::new(text, 0);
     // A last line without an end may have lost a part of a number, and would still parse.
     let is_whole = text.is_empty() || text.ends_with('\n');
     let database = match DeTable::parse(text) {
@@ -80,6 +97,11 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     pub(super) fn warn(&mut self, line: usize, message: String) {
+        let message = match self.warnings.len() {
+            ..MOST_WARNINGS => message,
+            MOST_WARNINGS => "more is wrong below: further warnings left out".to_owned(),
+            _ => return,
+        };
         self.warnings.push(LoadWarning { path: self.path.to_owned(), line, message });
     }
 
@@ -100,7 +122,7 @@ impl Reader<'_> {
     ) -> Result<Database, DatabaseError> {
         let mut table = table.into_inner();
         self.check_format(&table, piece)?;
-        let Some(cpu) = take(&mut table, "cpu") else {
+        let Some(cpu) = table.remove("cpu") else {
             return Err(self.head_error(1, "no `[cpu]`: this is no database, or a part of one"));
         };
         let cpu_line = piece.line(cpu.span().start);
@@ -121,7 +143,7 @@ impl Reader<'_> {
         piece: &Piece<'_>,
         database: &mut Database,
     ) -> Result<(), DatabaseError> {
-        let records = take(&mut table, "record");
+        let records = table.remove("record");
         self.warn_of_unknown(&DeValue::Table(table), HEAD, "", piece);
         let Some(records) = records else { return Ok(()) };
         let line = piece.line(records.span().start);
@@ -130,18 +152,24 @@ impl Reader<'_> {
             return Ok(());
         };
         for record in records {
-            self.records += 1;
-            if self.records > MOST_RECORDS {
-                return Err(DatabaseError::TooLarge {
-                    path: self.path.to_owned(),
-                    unit: "records",
-                    found: self.records as u64,
-                    limit: MOST_RECORDS as u64,
-                });
-            }
+            self.count_records(1)?;
             self.record(record, piece, database);
         }
         Ok(())
+    }
+
+    /// Bounds the records of a file.
+    pub(super) fn count_records(&mut self, more: usize) -> Result<(), DatabaseError> {
+        self.records += more;
+        if self.records <= MOST_RECORDS {
+            return Ok(());
+        }
+        Err(DatabaseError::TooLarge {
+            path: self.path.to_owned(),
+            unit: "records",
+            found: self.records as u64,
+            limit: MOST_RECORDS as u64,
+        })
     }
 
     /// Reads one record, or warns.
@@ -202,10 +230,6 @@ impl Reader<'_> {
             self.warn(line, format!("unknown field `{name}{dot}{field}` ignored"));
         }
     }
-}
-
-fn take<'a>(table: &mut DeTable<'a>, key: &str) -> Option<Spanned<DeValue<'a>>> {
-    table.remove(key)
 }
 
 /// The first line of a message, of bounded length: parts of it come from the file.

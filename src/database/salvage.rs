@@ -11,8 +11,8 @@ use super::error::DatabaseError;
 use super::format::{Piece, Reader, one_line};
 
 pub(super) fn parse(reader: &mut Reader<'_>, text: &str) -> Result<Database, DatabaseError> {
-    let mut pieces = split(text).into_iter();
-    let head = pieces.next().expect("there is always a head");
+    let mut pieces = split(text);
+    let head = pieces.next().expect("the head comes first, whatever the text");
     if !head.text.ends_with('\n') {
         let line = head.line(head.text.len());
         let message = "the file ends inside its head".to_owned();
@@ -21,8 +21,8 @@ pub(super) fn parse(reader: &mut Reader<'_>, text: &str) -> Result<Database, Dat
     let table = DeTable::parse(head.text).map_err(|error| reader.broken_head(&head, &error))?;
     let mut database = reader.document(table, &head)?;
     for piece in pieces {
-        let sound = sound_part(reader, &piece);
-        let piece = Piece { text: &piece.text[..sound], ..piece };
+        let (text, lines_above) = (sound_part(reader, &piece), piece.lines_above);
+        let piece = Piece::new(text, lines_above);
         match DeTable::parse(piece.text) {
             Ok(table) => reader.body(table.into_inner(), &piece, &mut database)?,
             Err(error) => {
@@ -34,39 +34,43 @@ pub(super) fn parse(reader: &mut Reader<'_>, text: &str) -> Result<Database, Dat
     Ok(database)
 }
 
-/// The head, then one piece for each record.
-fn split(text: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let (mut start, mut lines_above) = (0, 0);
-    let mut byte = 0;
-    for (line, content) in text.split_inclusive('\n').enumerate() {
-        if content.trim() == "[[record]]" {
-            pieces.push(Piece { text: &text[start..byte], lines_above });
-            (start, lines_above) = (byte, line);
+/// The head, which may be empty, then one piece for each record.
+fn split(text: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = text;
+    let mut lines_above = 0;
+    let mut is_head = true;
+    std::iter::from_fn(move || {
+        if rest.is_empty() && !is_head {
+            return None;
         }
-        byte += content.len();
-    }
-    pieces.push(Piece { text: &text[start..], lines_above });
-    pieces
+        let (mut bytes, mut lines) = (0, 0);
+        for line in rest.split_inclusive('\n') {
+            let is_own_header = lines == 0 && !is_head;
+            if line.trim() == "[[record]]" && !is_own_header {
+                break;
+            }
+            (bytes, lines) = (bytes + line.len(), lines + 1);
+        }
+        is_head = false;
+        let piece = Piece::new(&rest[..bytes], lines_above);
+        (rest, lines_above) = (&rest[bytes..], lines_above + lines);
+        Some(piece)
+    })
 }
 
-/// Bytes of a record above its first bad line. An unfinished last line is bad whatever it holds.
-fn sound_part(reader: &mut Reader<'_>, piece: &Piece<'_>) -> usize {
-    let finished = piece.text.rfind('\n').map_or(0, |end| end + 1);
-    if finished < piece.text.len() {
-        let message = "the file ends inside this line: ignored".to_owned();
-        reader.warn(piece.line(finished), message);
+/// The text of a record above its first bad line. An unfinished last line is bad whatever it holds.
+fn sound_part<'a>(reader: &mut Reader<'_>, piece: &Piece<'a>) -> &'a str {
+    let end = piece.above_line_of(piece.text.len());
+    if end < piece.text.len() {
+        reader.warn(piece.line(end), "the file ends inside this line: ignored".to_owned());
     }
-    match DeTable::parse(&piece.text[..finished]) {
+    let finished = &piece.text[..end];
+    match DeTable::parse(finished) {
         Ok(_) => finished,
         Err(error) => {
             let message = format!("{}: ignored from here on", one_line(error.message()));
             reader.warn(piece.line_of(&error), message);
-            let bad = error.span().map_or(0, |span| span.start.min(finished));
-            piece.text.as_bytes()[..bad]
-                .iter()
-                .rposition(|byte| *byte == b'\n')
-                .map_or(0, |end| end + 1)
+            &finished[..piece.above_line_of(error.span().map_or(0, |span| span.start))]
         }
     }
 }

@@ -63,3 +63,63 @@ pub(super) fn adapt(schedule: Schedule, workload: &Workload) -> Schedule {
     let rows = u16::try_from(rows).unwrap_or(u16::MAX);
     Schedule { tile_rows: schedule.tile_rows.min(rows), ..schedule }
 }
+
+#[cfg(test)]
+mod tests {
+    use dsconv_kernels::{Activation, Depthwise, Layout, Pointwise};
+
+    use super::*;
+
+    fn block(channels: usize, outputs: u32, height: usize, stage: Depthwise) -> Workload {
+        Workload::builder([1, channels, height, height])
+            .depthwise(stage.padding(1))
+            .pointwise(Pointwise::channels(outputs))
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn distance_counts_doublings_over_all_dimensions_up_to_two() {
+        let wanted = block(32, 64, 28, Depthwise::kernel(3, 3));
+        let to = |channels, outputs, height, threads| {
+            distance(
+                &wanted,
+                1,
+                &block(channels, outputs, height, Depthwise::kernel(3, 3)),
+                threads,
+            )
+        };
+        assert_eq!(to(32, 64, 28, 1), Some(0.0));
+        assert_eq!(to(64, 64, 28, 1), Some(1.0));
+        assert_eq!(to(16, 128, 28, 1), Some(2.0));
+        assert_eq!(to(32, 64, 14, 1), Some(2.0)); // rows and columns
+        assert_eq!(to(32, 64, 28, 2), Some(1.0));
+        assert_eq!(to(64, 128, 28, 2), None);
+        assert_eq!(to(32, 64, 112, 1), None);
+    }
+
+    #[test]
+    fn workloads_with_other_loops_are_not_similar() {
+        let plain = Depthwise::kernel(3, 3);
+        let wanted = block(32, 64, 28, plain);
+        for other in
+            [Depthwise::kernel(5, 3), plain.stride(2), plain.dilation(2), plain.multiplier(2)]
+        {
+            assert_eq!(distance(&wanted, 1, &block(32, 64, 28, other), 1), None, "{other:?}");
+        }
+        let parts = Workload::builder([1, 32, 28, 28]).depthwise(plain.padding(1));
+        let nhwc = parts.pointwise(Pointwise::channels(64)).layout(Layout::Nhwc);
+        let strided = parts.pointwise(Pointwise::channels(64).stride(2));
+        for other in [parts, nhwc, strided] {
+            let other = other.build().unwrap();
+            assert_eq!(distance(&wanted, 1, &other, 1), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn another_epilogue_is_a_small_step() {
+        let wanted = block(32, 64, 28, Depthwise::kernel(3, 3));
+        let relu = block(32, 64, 28, Depthwise::kernel(3, 3).activation(Activation::Relu));
+        assert_eq!(distance(&wanted, 1, &relu, 1), Some(OTHER_EPILOGUE));
+    }
+}
