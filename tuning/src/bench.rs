@@ -98,7 +98,7 @@ impl HostBench {
     fn try_run(&mut self, prepared: &mut Prepared) -> Result<(), RunError> {
         let Prepared { kernel, weights, workspace } = prepared;
         let input = self.tensors.input.as_slice();
-        let residual = self.tensors.residual.as_deref();
+        let residual = self.tensors.residual();
         let output = self.output.as_mut_slice();
         match &self.pool {
             None => kernel.run(weights, input, residual, output, workspace),

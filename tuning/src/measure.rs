@@ -32,8 +32,12 @@ const MOST_REPEATS: u64 = 10_000;
 pub const RACE_SAMPLES: usize = 5;
 /// Samples per schedule in the confirmation, if the budget allows.
 pub const CONFIRM_SAMPLES: usize = 31;
-/// A candidate whose single run takes this many times the best's median is dropped without a sample.
+/// A candidate whose single run takes this many times the best's median is dropped without a
+/// sample.
 const HOPELESS_RUN: f64 = 3.0;
+/// A single run below this time that seems hopeless is repeated once before it is believed: it
+/// may have been interrupted, which takes a few milliseconds.
+const SECOND_CHANCE_NS: u64 = 20_000_000;
 /// How far a candidate's fastest sample may lie behind the best median, by its number of samples.
 /// Noise between samples of one kernel is 1-5 % on a quiet machine.
 const MARGINS: [f64; RACE_SAMPLES] = [1.5, 1.25, 1.15, 1.1, 1.07];
@@ -158,6 +162,8 @@ pub struct Contender<K> {
     kernel: K,
     repeats: u64,
     samples_us: Vec<f64>,
+    /// Samples from before the confirmation.
+    stale_us: Vec<f64>,
 }
 
 impl<K> Contender<K> {
@@ -229,38 +235,48 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     }
 
     /// Lets a verified candidate warm up and takes its first sample. A hopeless one is returned
-    /// at once: after a single run of 3 times the best median, or after a sample of 1.5 times.
+    /// at once: after a single run of 3 times the best median, or after a sample of 1.5 times. A
+    /// run that an interruption may explain is repeated once before it is believed.
     ///
     /// Always runs the candidate once, whatever the time.
     pub fn enter(&mut self, schedule: Schedule, kernel: B::Kernel) -> Option<Contender<B::Kernel>> {
-        let mut contender = Contender { schedule, kernel, repeats: 1, samples_us: Vec::new() };
-        let best_us = self.best_us();
-        let warm_up_ns = self.time(&mut contender);
-        let warm_up_us = per_run_us(warm_up_ns, 1);
-        contender.samples_us.push(warm_up_us);
-        if best_us.is_some_and(|best| warm_up_us > HOPELESS_RUN * best) {
+        let (samples_us, stale_us) = (Vec::new(), Vec::new());
+        let mut contender = Contender { schedule, kernel, repeats: 1, samples_us, stale_us };
+        let best_us = self.best_us().unwrap_or(f64::INFINITY);
+        let is_slow = |run_ns: u64, margin: f64| per_run_us(run_ns, 1) > margin * best_us;
+
+        let mut run_ns = self.time(&mut contender);
+        if is_slow(run_ns, HOPELESS_RUN) && run_ns < SECOND_CHANCE_NS && !self.is_over() {
+            run_ns = run_ns.min(self.time(&mut contender));
+        }
+        contender.samples_us.push(per_run_us(run_ns, 1));
+        if is_slow(run_ns, HOPELESS_RUN) {
             return Some(contender);
         }
         if !self.is_over() {
-            contender.samples_us.clear();
-            if self.bench.is_repeatable() {
-                contender.repeats = repeats_for(warm_up_ns);
-            }
-            let mut sample_ns = self.time(&mut contender);
-            if self.bench.is_repeatable()
-                && is_too_short(sample_ns, contender.repeats)
-                && !self.is_over()
-            {
-                contender.repeats = repeats_for(sample_ns / contender.repeats);
-                sample_ns = self.time(&mut contender);
-            }
-            contender.samples_us.push(per_run_us(sample_ns, contender.repeats));
+            let sample_ns = self.calibrate(&mut contender, run_ns);
+            contender.samples_us = vec![per_run_us(sample_ns, contender.repeats)];
         }
-        if best_us.is_some_and(|best| contender.is_behind(best)) {
+        // The warm-up, too, may have been the fairer look at a candidate.
+        if contender.is_behind(best_us) && is_slow(run_ns, MARGINS[0]) {
             return Some(contender);
         }
         self.running.push(contender);
         None
+    }
+
+    /// Sets how often a contender runs in a sample, given the time of one run, and takes a sample.
+    fn calibrate(&mut self, contender: &mut Contender<B::Kernel>, run_ns: u64) -> u64 {
+        if !self.bench.is_repeatable() {
+            return self.time(contender);
+        }
+        contender.repeats = repeats_for(run_ns);
+        let sample_ns = self.time(contender);
+        if !is_too_short(sample_ns, contender.repeats) || self.is_over() {
+            return sample_ns;
+        }
+        contender.repeats = repeats_for(sample_ns / contender.repeats);
+        self.time(contender)
     }
 
     /// Samples all contenders in turn until each has [`RACE_SAMPLES`] or time is up, and returns
@@ -275,8 +291,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         dropped
     }
 
-    /// Takes the best `count` out of the way of the next race: they stay with fresh samples to
-    /// come, all others are returned.
+    /// Keeps the best `count` for the next race; the others are returned.
     pub fn keep_best(&mut self, count: usize) -> Vec<Contender<B::Kernel>> {
         self.sort();
         self.running.split_off(count.min(self.running.len()))
@@ -292,8 +307,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.running.push(contender);
     }
 
-    /// Forgets all samples but the last one of each contender, so that the next comparison rests
-    /// on samples taken side by side.
+    /// Forgets all samples but the last one of each contender, so that the next race rests on
+    /// samples taken side by side.
     pub fn refresh(&mut self) {
         for contender in &mut self.running {
             let last = contender.samples_us.len() - 1;
@@ -301,13 +316,21 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         }
     }
 
-    /// Samples all contenders in turn, [`CONFIRM_SAMPLES`] each or until time is up, and sorts
-    /// them by their medians. Every second round runs in reverse, so that nobody always follows
-    /// the same neighbour and a steady drift cancels.
+    /// Samples all contenders in turn with nothing carried over, [`CONFIRM_SAMPLES`] each or
+    /// until time is up, and sorts them by their medians. Every second round runs in reverse, so
+    /// that nobody always follows the same neighbour and a steady drift cancels. Contenders that
+    /// time leaves without a fresh sample keep what they had.
     pub fn confirm(&mut self) -> &[Contender<B::Kernel>] {
-        self.refresh();
+        for contender in &mut self.running {
+            contender.stale_us = std::mem::take(&mut contender.samples_us);
+        }
         while self.sample_each(CONFIRM_SAMPLES) {
             self.running.reverse();
+        }
+        for contender in &mut self.running {
+            if contender.samples_us.is_empty() {
+                contender.samples_us = std::mem::take(&mut contender.stale_us);
+            }
         }
         self.sort();
         &self.running
@@ -341,8 +364,70 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.clock.now_ns() - start
     }
 
-    /// Best first; among equals the one that entered first.
+    /// Best first.
     fn sort(&mut self) {
         self.running.sort_by(|a, b| a.median_us().total_cmp(&b.median_us()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_odd_number_is_the_middle_one() {
+        assert_eq!(median(&[5.0]), 5.0);
+        assert_eq!(median(&[9.0, 1.0, 5.0]), 5.0);
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_is_the_mean_of_the_middle_two() {
+        assert_eq!(median(&[4.0, 1.0]), 2.5);
+        assert_eq!(median(&[100.0, 1.0, 3.0, 2.0]), 2.5);
+    }
+
+    #[test]
+    fn the_median_of_nothing_is_not_a_number() {
+        assert!(median(&[]).is_nan());
+        assert!(median_absolute_deviation(&[]).is_nan());
+    }
+
+    #[test]
+    fn one_outlier_moves_neither_median_nor_spread_far() {
+        let samples = [10.0, 10.2, 9.8, 10.1, 900.0];
+        let measurement = summarize(&samples);
+        assert_eq!(measurement.median_us, 10.1);
+        assert_eq!(measurement.min_us, 9.8);
+        assert!((measurement.spread_us - 0.1).abs() < 1e-9);
+        assert_eq!(measurement.samples, 5);
+    }
+
+    #[test]
+    fn the_spread_of_an_even_number_is_a_mean_of_two_distances() {
+        // Median 4.5; distances 3.5, 0.5, 0.5, 5.5.
+        assert_eq!(median_absolute_deviation(&[1.0, 4.0, 5.0, 10.0]), 2.0);
+    }
+
+    #[test]
+    fn short_runs_are_repeated_until_a_sample_is_long_enough() {
+        for run_ns in [1, 7, 100, 49_999, 50_000, 50_001, 1_000_000_000] {
+            let repeats = repeats_for(run_ns);
+            let sample_ns = repeats * run_ns;
+            assert!(sample_ns >= SAMPLE_NS || repeats == MOST_REPEATS, "{run_ns}");
+            assert!(repeats == 1 || (repeats - 1) * run_ns < SAMPLE_NS, "{run_ns}");
+        }
+        assert_eq!(repeats_for(0), MOST_REPEATS);
+    }
+
+    #[test]
+    fn a_block_is_timed_at_least_once_and_its_error_is_passed_on() {
+        let mut runs = 0;
+        let measurement = time_block(Duration::ZERO, || {
+            runs += 1;
+            Ok::<(), ()>(())
+        });
+        assert!(measurement.is_ok_and(|measurement| measurement.samples >= 1));
+        assert!(runs > 2);
+        assert_eq!(time_block(Duration::ZERO, || Err("broken")).err(), Some("broken"));
     }
 }

@@ -6,18 +6,20 @@
 
 use std::collections::HashMap;
 use std::sync::{Barrier, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dsconv_kernels::peak::multiply_adds;
 
 /// Steps of a sample: some 100 us, so that the clock's cost vanishes and a timer tick of the
 /// operating system falls into few samples.
 const STEPS: u64 = 50_000;
-/// Samples: some 50 ms, enough for a core to leave its idle frequency.
+/// Samples at most, and time after which no more are taken. Some 50 ms are enough for a core to
+/// leave its idle frequency.
 const SAMPLES: usize = 400;
+const LONGEST: Duration = Duration::from_millis(200);
 
 /// Billions of floating-point operations per second that `threads` threads reach together, each
-/// at its best of 400 samples of independent fused multiply-adds taken while the others run too.
+/// at its best of up to 400 samples of independent fused multiply-adds taken while the others run too.
 /// A multiply-add is two operations. Zero threads count as one.
 ///
 /// Measured at the first call, in some 50 ms, and remembered by the process per number of threads.
@@ -32,12 +34,13 @@ fn measure(threads: usize) -> f64 {
     let start = Barrier::new(threads);
     let best_of_one_thread = || {
         start.wait();
+        let began = Instant::now();
         let sample = |_| {
             let start = Instant::now();
             let operations = multiply_adds(STEPS);
             operations as f64 / start.elapsed().as_secs_f64() / 1e9
         };
-        (0..SAMPLES).map(sample).fold(0.0, f64::max)
+        (0..SAMPLES).take_while(|_| began.elapsed() < LONGEST).map(sample).fold(0.0, f64::max)
     };
     std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(best_of_one_thread)).collect();

@@ -75,7 +75,7 @@ impl Oracle {
     /// If `tensors` belong to another workload.
     pub fn new(workload: &Workload, tensors: &Tensors) -> Self {
         let mut expected = vec![0.0; workload.output_len()];
-        let residual = tensors.residual.as_deref();
+        let residual = tensors.residual();
         reference::run(workload, &tensors.weights(), &tensors.input, residual, &mut expected)
             .expect("the tensors were made for this workload");
         Self { workload: *workload, expected }
@@ -199,3 +199,101 @@ impl fmt::Display for Mismatch {
 }
 
 impl std::error::Error for Mismatch {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small(layout: &str) -> (Workload, Oracle) {
+        let line = format!("f32 {layout} 2x3x5x4 dw:3x3,p1,bias pw:7,bias");
+        let workload = line.parse().expect("a workload");
+        let oracle = Oracle::new(&workload, &Tensors::ordinary(&workload, 1));
+        (workload, oracle)
+    }
+
+    fn correct(workload: &Workload, oracle: &Oracle) -> GuardedOutput {
+        let mut output = GuardedOutput::new(workload);
+        output.as_mut_slice().copy_from_slice(&oracle.expected);
+        output
+    }
+
+    #[test]
+    fn the_references_own_output_passes() {
+        let (workload, oracle) = small("nchw");
+        assert_eq!(oracle.check(&correct(&workload, &oracle)), Ok(()));
+    }
+
+    #[test]
+    fn one_bit_is_a_mismatch_at_its_coordinates() {
+        for (layout, index) in [
+            // Batch 1, channel 2, row 3, column 1 of [2, 7, 5, 4].
+            ("nchw", ((7 + 2) * 5 + 3) * 4 + 1),
+            ("nhwc", ((5 + 3) * 4 + 1) * 7 + 2),
+        ] {
+            let (workload, oracle) = small(layout);
+            let mut output = correct(&workload, &oracle);
+            let expected = oracle.expected[index];
+            let actual = f32::from_bits(expected.to_bits() ^ 1);
+            output.as_mut_slice()[index] = actual;
+            let coordinates = [1, 2, 3, 1];
+            let mismatch = Mismatch::Value { index, coordinates, expected, actual, count: 1 };
+            assert_eq!(oracle.check(&output), Err(mismatch), "{layout}");
+        }
+    }
+
+    #[test]
+    fn any_nan_equals_any_nan_but_not_a_number() {
+        let (workload, mut oracle) = small("nchw");
+        oracle.expected[4] = f32::NAN;
+        let mut output = correct(&workload, &oracle);
+        output.as_mut_slice()[4] = -f32::NAN;
+        assert_eq!(oracle.check(&output), Ok(()));
+        output.as_mut_slice()[4] = 0.0;
+        assert!(matches!(oracle.check(&output), Err(Mismatch::Value { index: 4, count: 1, .. })));
+    }
+
+    #[test]
+    fn zeros_of_different_sign_differ() {
+        let (workload, mut oracle) = small("nchw");
+        oracle.expected[0] = 0.0;
+        let mut output = correct(&workload, &oracle);
+        output.as_mut_slice()[0] = -0.0;
+        assert!(matches!(oracle.check(&output), Err(Mismatch::Value { index: 0, .. })));
+    }
+
+    #[test]
+    fn elements_left_out_are_counted() {
+        let (workload, oracle) = small("nchw");
+        let mut output = GuardedOutput::new(&workload);
+        let written = oracle.expected.len() - 3;
+        output.as_mut_slice()[..written].copy_from_slice(&oracle.expected[..written]);
+        let error = oracle.check(&output).expect_err("three are missing");
+        assert!(matches!(error, Mismatch::Unwritten { index, count: 3, .. } if index == written));
+        assert_eq!(
+            error.to_string(),
+            "3 elements were not written, the first at 277 (batch 1, channel 6, row 4, column 1)"
+        );
+    }
+
+    #[test]
+    fn a_write_past_either_end_is_found() {
+        let (workload, oracle) = small("nchw");
+        let len = workload.output_len();
+        for (position, index) in [(MARGIN - 1, -1), (MARGIN + len, len as isize)] {
+            let mut output = correct(&workload, &oracle);
+            output.buffer[position] = 0.0;
+            assert_eq!(oracle.check(&output), Err(Mismatch::Outside { index, count: 1 }));
+        }
+    }
+
+    #[test]
+    fn a_reset_output_holds_nothing_of_the_run_before() {
+        let (workload, oracle) = small("nchw");
+        let mut output = correct(&workload, &oracle);
+        output.reset();
+        let count = workload.output_len();
+        assert!(
+            matches!(oracle.check(&output), Err(Mismatch::Unwritten { count: c, .. }) if c == count)
+        );
+    }
+}
