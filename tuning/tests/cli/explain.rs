@@ -12,7 +12,7 @@ fn an_untuned_workload_is_explained_by_its_default() {
     {
         assert!(text.contains(word), "{word:?} in {text}");
     }
-    assert!(text.contains("\nmachine code, "), "{text}");
+    assert!(text.contains("\nmachine code of function 0, "), "{text}");
     if cfg!(target_arch = "x86_64") {
         assert!(text.contains("  ret"), "{text}");
         assert!(text.contains("\nL0:\n"), "loops have labels: {text}");

@@ -25,7 +25,7 @@ impl Case {
             &workload,
             &tensors.weights(),
             &tensors.input,
-            tensors.residual.as_deref(),
+            tensors.residual(),
             &mut output,
         )
         .expect("the tensors fit");
@@ -60,7 +60,7 @@ impl Case {
                 arrays.push((name, npy(&shape, values)));
             }
         }
-        if let Some(residual) = &self.tensors.residual {
+        if let Some(residual) = self.tensors.residual() {
             let shape = self.in_memory(self.workload.output_shape());
             arrays.push(("residual", npy(&shape, residual)));
         }

@@ -9,7 +9,6 @@ use crate::disassembly;
 use crate::failure::Failure;
 use crate::output;
 use crate::run;
-use crate::schedule_line::schedule_line;
 
 /// Looks up, compiles, prints.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
@@ -21,7 +20,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     if !args.clif_only && !args.asm_only {
         request.note_defaults();
         let _ = writeln!(text, "workload  {}", request.workload);
-        let _ = writeln!(text, "schedule  {}", schedule_line(schedule.schedule()));
+        let _ = writeln!(text, "schedule  {}", schedule.schedule());
         let _ = writeln!(text, "origin    {origin}");
     }
     let mut section = |title: &str, body: &str| {
@@ -31,13 +30,14 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
         text.push_str(body);
     };
     if !args.asm_only && !args.no_clif {
-        section("CLIF", &ended(Kernel::clif(&schedule)));
+        section("CLIF", &ended(Kernel::clif(&schedule).map_err(Failure::because)?));
     }
     if !args.clif_only && !args.no_asm {
         let kernel = Kernel::compile(&schedule).map_err(Failure::because)?;
-        let code = kernel.code();
-        let title = format!("machine code, {} bytes", code.len());
-        section(&title, &disassemble(code));
+        for (index, code) in kernel.functions().enumerate() {
+            let title = format!("machine code of function {index}, {} bytes", code.len());
+            section(&title, &disassemble(code));
+        }
     }
     output::print(&text)
 }

@@ -20,7 +20,6 @@ mod progress;
 mod report;
 mod run;
 mod saving;
-mod schedule_line;
 mod show;
 mod tensors;
 mod tune;

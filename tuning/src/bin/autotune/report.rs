@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use crate::flags::Request;
 use crate::saving::Saving;
-use crate::schedule_line::schedule_line;
 use crate::show::RecordReport;
 
 /// All that tuning found; units are in the names.
@@ -160,7 +159,7 @@ fn line(f: &mut fmt::Formatter<'_>, word: &str, text: impl Display) -> fmt::Resu
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, "workload", &self.workload)?;
-        line(f, "schedule", schedule_line(&self.record.schedule))?;
+        line(f, "schedule", self.record.schedule)?;
         line(
             f,
             "time",
@@ -240,7 +239,7 @@ impl Display for DryRunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, "workload", &self.workload)?;
         line(f, "threads", self.threads)?;
-        line(f, "untuned", schedule_line(&self.default_schedule))?;
+        line(f, "untuned", self.default_schedule)?;
         write!(f, "{}", self.space)
     }
 }

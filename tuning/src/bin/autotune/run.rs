@@ -8,7 +8,6 @@ use crate::args::{self, MachineArgs, RunArgs};
 use crate::failure::Failure;
 use crate::flags::Request;
 use crate::npy;
-use crate::schedule_line::schedule_line;
 use crate::tensors::{self, Tensors};
 
 /// Reads, runs, writes.
@@ -23,7 +22,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     if !args.quiet {
         request.note_defaults();
         eprintln!("workload: {workload}");
-        eprintln!("schedule: {}", schedule_line(block.kernel().schedule().schedule()));
+        eprintln!("schedule: {}", block.kernel().schedule().schedule());
         eprintln!("origin: {}", block.origin());
     }
     let mut output = vec![0.0; workload.output_len()];

@@ -8,7 +8,6 @@ use serde::Serialize;
 use crate::args::{self, ShowArgs};
 use crate::failure::Failure;
 use crate::output;
-use crate::schedule_line::{name, schedule_line};
 
 /// One record, with its units in the names.
 #[derive(Serialize)]
@@ -146,13 +145,13 @@ fn table(records: &[RecordReport]) -> Table {
         table.add_row([
             record.workload.clone(),
             record.threads.to_string(),
-            name(&record.isa),
+            record.isa.to_string(),
             format!("{:.2}", record.median_us),
             format!("{:.1}", record.gflops),
             format!("{:.2}x", record.speedup_over_default),
             runner_up,
             record.date.clone(),
-            schedule_line(&record.schedule),
+            record.schedule.to_string(),
         ]);
     }
     for numeric in [1, 3, 4, 5, 6] {
