@@ -216,6 +216,11 @@ impl Kernel {
         self.code.bytes().flatten().copied().collect()
     }
 
+    /// The machine code of each function, in the order of the CLIF text; constants follow the code.
+    pub fn functions(&self) -> impl Iterator<Item = &[u8]> {
+        self.code.bytes()
+    }
+
     /// The CLIF text that a schedule is compiled from.
     ///
     /// # Errors
