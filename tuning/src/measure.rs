@@ -255,10 +255,11 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         }
         if !self.is_over() {
             let sample_ns = self.calibrate(&mut contender, run_ns);
-            contender.samples_us = vec![per_run_us(sample_ns, contender.repeats)];
+            // Whichever is less: the run may have been the less disturbed look.
+            let sample_us = per_run_us(sample_ns, contender.repeats).min(per_run_us(run_ns, 1));
+            contender.samples_us = vec![sample_us];
         }
-        // The warm-up, too, may have been the fairer look at a candidate.
-        if contender.is_behind(best_us) && is_slow(run_ns, MARGINS[0]) {
+        if contender.is_behind(best_us) {
             return Some(contender);
         }
         self.running.push(contender);

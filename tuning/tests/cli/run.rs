@@ -93,8 +93,10 @@ fn the_module_of_the_readme_runs_from_single_files_and_from_a_state_dict() {
     let sandbox = Sandbox::new();
     let case = Case::new(MODULE, 1);
     let files = case.files(&sandbox);
-    let ended = sandbox.autotune(&format!("run {files} --activation none --output y.npy"));
-    for word in ["default taken: --padding 1", "schedule: ", "origin: ", MODULE] {
+    let ended = sandbox.autotune(&format!(
+        "run {files} --depthwise-activation relu --activation none --output y.npy"
+    ));
+    for word in ["defaults taken: --stride 1 --padding 1\n", "schedule: ", "origin: ", MODULE] {
         assert!(ended.stderr.contains(word), "{word:?} in {ended:#?}");
     }
     assert_eq!(ended.stdout(), "");

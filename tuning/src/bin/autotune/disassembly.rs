@@ -30,6 +30,7 @@ pub(crate) fn x86_64(code: &[u8]) -> String {
     options.set_rip_relative_addresses(true);
     options.set_hex_prefix("0x");
     options.set_hex_suffix("");
+    options.set_signed_immediate_operands(true);
     options.set_space_after_operand_separator(true);
 
     let mut text = String::new();

@@ -171,8 +171,8 @@ pub(crate) struct Request {
 impl Request {
     /// Says on standard error which defaults were taken.
     pub(crate) fn note_defaults(&self) {
-        for default in &self.defaults_taken {
-            eprintln!("default taken: {default}");
+        if !self.defaults_taken.is_empty() {
+            eprintln!("defaults taken: {}", self.defaults_taken.join(" "));
         }
     }
 }
@@ -287,19 +287,12 @@ impl StageFlags {
         facts: DepthwiseFacts,
         defaults: &mut Defaults,
     ) -> Depthwise {
-        let activation = default_activation(facts.slopes);
         let stage = Depthwise {
             kernel: facts.kernel,
             stride: defaults.or(self.stride.map(|pair| pair.0), "stride", 1, [1, 1]),
             dilation: self.dilation.map_or([1, 1], |pair| pair.0),
             multiplier: facts.multiplier,
             bias: facts.bias,
-            activation: defaults.or(
-                self.depthwise_activation,
-                "depthwise-activation",
-                activation,
-                activation,
-            ),
             ..Depthwise::kernel(1, 1)
         };
         let padding = match self.padding {
@@ -310,7 +303,10 @@ impl StageFlags {
                 sides
             }
         };
-        Depthwise { padding, ..stage }
+        let default = default_activation(facts.slopes);
+        let activation =
+            defaults.or(self.depthwise_activation, "depthwise-activation", default, default);
+        Depthwise { padding, activation, ..stage }
     }
 
     fn pointwise(&self, facts: PointwiseFacts, defaults: &mut Defaults) -> Pointwise {
@@ -408,8 +404,8 @@ mod tests {
                 "--kernel 3x3",
                 "--out-channels 8",
                 "--stride 1",
-                "--depthwise-activation relu",
                 "--padding 1",
+                "--depthwise-activation relu",
                 "--activation relu",
             ]
         );

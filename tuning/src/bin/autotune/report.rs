@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use dsconv::{Database, Schedule, Workload};
+use dsconv::{Database, Schedule};
 use dsconv_tuning::{Outcome, SpaceSummary, Tuned};
 use serde::Serialize;
 
@@ -25,8 +25,6 @@ pub(crate) struct Report {
     elapsed_s: f64,
     stopped: String,
     committed: Committed,
-    #[serde(skip)]
-    workload: Workload,
 }
 
 /// Where the record went.
@@ -98,7 +96,6 @@ impl Report {
             elapsed_s: elapsed.as_secs_f64(),
             stopped: tuned.stopped.to_string(),
             committed,
-            workload: request.workload,
         }
     }
 }
@@ -158,7 +155,7 @@ fn line(f: &mut fmt::Formatter<'_>, word: &str, text: impl Display) -> fmt::Resu
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        line(f, "workload", &self.workload)?;
+        line(f, "workload", &self.record.workload)?;
         line(f, "schedule", self.record.schedule)?;
         line(
             f,
@@ -196,7 +193,7 @@ impl Display for Report {
                 format_args!("{:.2} us, {:+.1} %", second.median_us, second.slower_percent),
             )?;
         }
-        write!(f, "{}", self.saving.lines(&self.workload))?;
+        write!(f, "{}", self.saving)?;
         line(
             f,
             "search",
@@ -239,6 +236,7 @@ impl Display for DryRunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, "workload", &self.workload)?;
         line(f, "threads", self.threads)?;
+        write!(f, "{}", self.saving)?;
         line(f, "untuned", self.default_schedule)?;
         write!(f, "{}", self.space)
     }

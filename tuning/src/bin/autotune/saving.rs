@@ -4,6 +4,8 @@
 //! operations per output pixel and `R * S * C * K` weights. A 3x3 block from 32 to 64 channels
 //! needs `2 * (9 * 32 + 32 * 64)` and `9 * 32 + 32 * 64`, one eighth.
 
+use std::fmt::{self, Display};
+
 use dsconv::Workload;
 use serde::Serialize;
 
@@ -17,6 +19,10 @@ pub(crate) struct Effort {
 /// The block beside the standard convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Saving {
+    /// Rows and columns of the standard convolution's kernel.
+    kernel: [u32; 2],
+    /// Its input and output channels.
+    channels: [usize; 2],
     pub(crate) block: Effort,
     pub(crate) standard: Effort,
     pub(crate) flops_ratio: f64,
@@ -50,24 +56,25 @@ impl Saving {
             parameters: weights.saturating_add(if_any(last_has_bias, outputs) as u64),
         };
         Self {
+            kernel: depthwise.map_or([1, 1], |stage| stage.kernel),
+            channels: [workload.channels(), outputs],
             block,
             standard,
             flops_ratio: standard.flops as f64 / block.flops as f64,
             parameters_ratio: standard.parameters as f64 / block.parameters as f64,
         }
     }
+}
 
-    /// Two lines for a report.
-    pub(crate) fn lines(&self, workload: &Workload) -> String {
-        let [rows, cols] = workload.depthwise().map_or([1, 1], |stage| stage.kernel);
-        let (inputs, outputs) = (workload.channels(), workload.output_channels());
-        let (block, standard) = (&self.block, &self.standard);
-        format!(
-            "block      {} MFLOP, {} parameters\n\
-             standard   {} MFLOP, {} parameters for a {rows}x{cols} convolution {inputs} -> \
-             {outputs}: {:.2}x the FLOPs, {:.2}x the parameters\n",
-            millions(block.flops),
-            block.parameters,
+/// Two lines of a report.
+impl Display for Saving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { block, standard, kernel: [rows, cols], channels: [inputs, outputs], .. } = self;
+        writeln!(f, "block      {} MFLOP, {} parameters", millions(block.flops), block.parameters)?;
+        writeln!(
+            f,
+            "standard   {} MFLOP, {} parameters by a {rows}x{cols} convolution {inputs} -> \
+             {outputs}: separability saves {:.2}x the FLOPs, {:.2}x the parameters",
             millions(standard.flops),
             standard.parameters,
             self.flops_ratio,

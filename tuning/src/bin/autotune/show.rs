@@ -12,7 +12,7 @@ use crate::output;
 /// One record, with its units in the names.
 #[derive(Serialize)]
 pub(crate) struct RecordReport {
-    workload: String,
+    pub(crate) workload: String,
     pub(crate) threads: usize,
     isa: Isa,
     objective: Objective,
