@@ -60,6 +60,8 @@ pub enum Cut {
     NarrowVectors,
     /// Tails by overlap where another way is legal too.
     Overlap,
+    /// Tiles that are no fraction of the plane: their neighbours differ by a few halo rows.
+    OddTiles,
 }
 
 /// What a space holds and what it left out.
@@ -227,8 +229,10 @@ impl<'a> Axes<'a> {
 
     fn product(&self) -> u64 {
         let of_family = |family| {
-            let stages = self.depthwise_tiles(family).len() * self.pointwise_tiles(family).len();
-            (self.hand_overs().len() * self.tile_rows().len() * stages) as u64
+            let hand_overs = self.hand_overs().into_iter();
+            let pointwise: usize =
+                hand_overs.map(|(_, split)| self.pointwise_tiles(family, split).len()).sum();
+            (pointwise * self.tile_rows().len() * self.depthwise_tiles(family).len()) as u64
         };
         self.families().into_iter().map(of_family).sum()
     }
@@ -236,8 +240,8 @@ impl<'a> Axes<'a> {
     fn for_each(&self, mut visit: impl FnMut(Schedule)) {
         for family in self.families() {
             let depthwise_tiles = self.depthwise_tiles(family);
-            let pointwise_tiles = self.pointwise_tiles(family);
             for (fusion, split) in self.hand_overs() {
+                let pointwise_tiles = self.pointwise_tiles(family, split);
                 for tile_rows in self.tile_rows() {
                     for &depthwise in &depthwise_tiles {
                         for &pointwise in &pointwise_tiles {
@@ -280,7 +284,8 @@ impl<'a> Axes<'a> {
             hand_overs.push((Fusion::Staged, Split::Rows));
         }
         if self.threads > 1 && self.workload.pointwise().is_some() {
-            hand_overs.push((Fusion::Staged, Split::Channels));
+            let fusion = if two_stages { Fusion::Staged } else { Fusion::Fused };
+            hand_overs.push((fusion, Split::Channels));
         }
         hand_overs
     }
@@ -288,7 +293,8 @@ impl<'a> Axes<'a> {
     /// Tiles of the usual plane sizes, and fractions of this one.
     fn tile_rows(&self) -> Vec<u16> {
         let [rows, _] = self.workload.output_extent();
-        let mut candidates = vec![1, 2, 4, 7, 8, 14, 16, 28];
+        let mut candidates =
+            if self.is_cut(Cut::OddTiles) { vec![] } else { vec![1, 2, 4, 7, 8, 14, 16, 28] };
         candidates.extend([rows.div_ceil(4), rows.div_ceil(2), rows.div_ceil(self.threads), rows]);
         let fewest = if rows >= 8 && self.is_cut(Cut::ShortTiles) { 4 } else { 1 };
         let most = rows.min(usize::from(u16::MAX));
@@ -318,15 +324,24 @@ impl<'a> Axes<'a> {
             if padded { &[Window::Copied] } else { &[Window::Copied, Window::Direct] };
         // Few taps always fit; beyond half of the registers they crowd out the accumulators.
         let crowded = 2 * stage.taps() > usize::from(self.target.vector_registers);
-        let taps: &[Taps] =
-            if crowded { &[Taps::Registers, Taps::Memory] } else { &[Taps::Registers] };
+        let hopeless = stage.taps() >= usize::from(self.target.vector_registers);
+        let taps: &[Taps] = match (hopeless, crowded) {
+            (true, _) => &[Taps::Memory],
+            (false, true) => &[Taps::Registers, Taps::Memory],
+            (false, false) => &[Taps::Registers],
+        };
+        let fills_tile = |vectors: u8, lanes: u8| {
+            over_pixels && out_cols <= usize::from(vectors) * usize::from(lanes)
+        };
 
         let mut tiles = Vec::new();
         for lanes in self.lanes(vector_side, self.is_cut(Cut::NarrowVectors)) {
             for &rows in rows.iter().filter(|&&rows| usize::from(rows) <= other_side) {
                 for &vectors in fitting_vectors(vectors, lanes, vector_side) {
                     for &taps in taps {
-                        for tail in self.tails(vector_side, lanes) {
+                        let may_overrun =
+                            fills_tile(vectors, lanes) && self.workload.pointwise().is_some();
+                        for tail in self.tails(vector_side, lanes, may_overrun) {
                             for &window in windows {
                                 let tile =
                                     DepthwiseTile { lanes, rows, vectors, taps, tail, window };
@@ -340,7 +355,7 @@ impl<'a> Axes<'a> {
         tiles
     }
 
-    fn pointwise_tiles(&self, family: Family) -> Vec<Option<PointwiseTile>> {
+    fn pointwise_tiles(&self, family: Family, split: Split) -> Vec<Option<PointwiseTile>> {
         let Some(stage) = self.workload.pointwise() else { return vec![None] };
         let [rows, cols] = self.workload.output_extent();
         let (pixels, channels) = (rows * cols, stage.channels as usize);
@@ -348,24 +363,27 @@ impl<'a> Axes<'a> {
             if family == Family::Pixels { (pixels, channels) } else { (channels, pixels) };
         let reduction = self.workload.middle_channels();
         let unrolls: &[u8] = if self.is_cut(Cut::Unroll) { &[1, 4] } else { &[1, 2, 4] };
-        let packings: &[Packing] = if self.is_cut(Cut::Packing) {
+        let broadcasts_weights = family == Family::Pixels;
+        let packings: &[Packing] = if self.is_cut(Cut::Packing) || !broadcasts_weights {
             &[Packing::Panels]
         } else {
             &[Packing::Panels, Packing::RowMajor]
         };
         let weight_bytes = self.workload.pointwise_len() * size_of::<f32>();
-        let orders: &[LoopOrder] =
-            if self.is_cut(Cut::LoopOrder) && 2 * weight_bytes <= self.target.l2_bytes {
-                &[LoopOrder::PixelsOuter]
-            } else {
-                &[LoopOrder::PixelsOuter, LoopOrder::ChannelsOuter]
-            };
+        let transposes = matches!(family, Family::ChannelsPlanar | Family::ChannelsBlocked);
+        let orders: &[LoopOrder] = if transposes || split == Split::Channels {
+            &[LoopOrder::ChannelsOuter]
+        } else if self.is_cut(Cut::LoopOrder) && 2 * weight_bytes <= self.target.l2_bytes {
+            &[LoopOrder::PixelsOuter]
+        } else {
+            &[LoopOrder::PixelsOuter, LoopOrder::ChannelsOuter]
+        };
 
         let mut tiles = Vec::new();
         for lanes in self.lanes(vector_side, true) {
             for (broadcasts, vectors) in self.register_tiles(lanes, vector_side, broadcast_side) {
                 for &unroll in unrolls.iter().filter(|&&unroll| usize::from(unroll) <= reduction) {
-                    for tail in self.tails(vector_side, lanes) {
+                    for tail in self.tails(vector_side, lanes, false) {
                         for &packing in packings {
                             for &order in orders {
                                 tiles.push(Some(PointwiseTile {
@@ -386,7 +404,7 @@ impl<'a> Axes<'a> {
         tiles
     }
 
-    /// The widest vectors that `extent` fills, or the target's narrowest; with `narrower`, also
+    /// The widest vectors that `extent` fills, or the target's narrowest; unless `only_widest`, also
     /// half of those.
     fn lanes(&self, extent: usize, only_widest: bool) -> Vec<u8> {
         const NARROWEST: u8 = 4;
@@ -394,11 +412,8 @@ impl<'a> Axes<'a> {
         while widest > NARROWEST && usize::from(widest) >= 2 * extent {
             widest /= 2;
         }
-        let fills = extent.is_multiple_of(usize::from(widest));
-        if widest > NARROWEST && !(fills && only_widest) && !only_widest {
-            vec![widest, widest / 2]
-        } else if widest > NARROWEST && usize::from(widest) > extent {
-            // Half a vector may waste less than a whole one, so it is never cut.
+        // Where half a vector is enough, it may waste less than a whole one, so it is never cut.
+        if widest > NARROWEST && (!only_widest || usize::from(widest) > extent) {
             vec![widest, widest / 2]
         } else {
             vec![widest]
@@ -406,14 +421,19 @@ impl<'a> Axes<'a> {
     }
 
     /// Ways to compute what does not fill a vector; one will do where everything does.
-    fn tails(&self, extent: usize, lanes: u8) -> Vec<Tail> {
+    fn tails(&self, extent: usize, lanes: u8, may_overrun: bool) -> Vec<Tail> {
+        let mut tails = vec![Tail::Narrow];
         if extent.is_multiple_of(usize::from(lanes)) {
-            vec![Tail::Narrow]
-        } else if self.is_cut(Cut::Overlap) {
-            vec![Tail::Narrow, Tail::Overrun]
-        } else {
-            vec![Tail::Narrow, Tail::Overrun, Tail::Overlap]
+            return tails;
         }
+        if may_overrun {
+            tails.push(Tail::Overrun);
+        }
+        // An extent of less than a vector has no overlapping one.
+        if !self.is_cut(Cut::Overlap) && extent > usize::from(lanes) {
+            tails.push(Tail::Overlap);
+        }
+        tails
     }
 
     /// Broadcasts and vectors whose accumulators fit the registers, those that waste least first.
@@ -466,7 +486,7 @@ fn fitting_vectors(vectors: &[u8], lanes: u8, extent: usize) -> impl Iterator<It
 
 impl Cut {
     /// All cuts, the first to be made first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Packing,
         Self::LoopOrder,
         Self::Staged,
@@ -478,6 +498,7 @@ impl Cut {
         Self::BlockedChannels,
         Self::NarrowVectors,
         Self::Overlap,
+        Self::OddTiles,
     ];
 }
 
@@ -495,6 +516,7 @@ impl fmt::Display for Cut {
             Self::BlockedChannels => "channels in blocks on large planes",
             Self::NarrowVectors => "narrow depthwise vectors",
             Self::Overlap => "overlapping tails",
+            Self::OddTiles => "tiles that are no fraction of the plane",
         })
     }
 }
