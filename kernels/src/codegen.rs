@@ -27,6 +27,7 @@ mod depthwise;
 mod emitter;
 mod epilogue;
 mod pointwise;
+mod shuffle;
 mod transpose;
 mod window;
 
@@ -91,7 +92,7 @@ fn lower_phase(
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
     let arguments = Pointer::new(builder.block_params(entry)[0]);
-    let mut emitter = Emitter::new(builder, plan.fma);
+    let mut emitter = Emitter::new(builder, &plan.target);
 
     // An argument is 64 bits: two elements.
     let argument =

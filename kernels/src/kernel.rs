@@ -131,7 +131,7 @@ impl Kernel {
         let plan = Plan::new(schedule);
         let isa = compile::cranelift_isa(schedule.target().isa)?;
         let functions = codegen::lower(&plan, isa.frontend_config());
-        let code = Code::new(isa, functions)?;
+        let code = Code::new(isa, schedule.target().isa.wide(), functions)?;
         Ok(Self { schedule: *schedule, plan, code })
     }
 

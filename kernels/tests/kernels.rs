@@ -1,15 +1,16 @@
-//! Random legal workloads under random legal schedules, against the reference, exactly.
+//! Random legal workloads under random legal schedules, against the reference, exactly
+//! (without FMA: within the error bounds), at every instruction set of this machine.
 
 use dsconv_kernels::testing::{self, Limits, Tensors};
-use dsconv_kernels::{Target, Workload, cost};
+use dsconv_kernels::{Workload, cost};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use support::check;
+use support::{check, targets};
 
 mod support;
 
 /// Cases of one test; `DSCONV_SOAK` multiplies them.
-const CASES: u64 = 400;
+const CASES: u64 = 250;
 
 fn cases() -> u64 {
     let soak =
@@ -21,9 +22,12 @@ fn check_random(seed: u64, threads: usize, tensors: fn(&Workload, u64) -> Tensor
     for case in 0..cases() {
         let mut rng = StdRng::seed_from_u64(seed + case);
         let workload = testing::random_workload(&mut rng, &Limits::default());
-        let schedule = testing::random_schedule(&mut rng, &workload, &Target::host());
+        let tensors = tensors(&workload, case);
         let case_line = format!("seed {}", seed + case);
-        check(&workload, schedule.schedule(), &tensors(&workload, case), threads, &case_line);
+        for target in targets() {
+            let schedule = testing::random_schedule(&mut rng, &workload, &target);
+            check(&schedule, &tensors, threads, &case_line);
+        }
     }
 }
 
@@ -48,9 +52,11 @@ fn default_schedules_match_the_reference() {
     for case in 0..cases() {
         let mut rng = StdRng::seed_from_u64(case);
         let workload = testing::random_workload(&mut rng, &Limits::default());
-        let schedule = cost::default_schedule(&workload, &Target::host());
         let tensors = Tensors::ordinary(&workload, case);
-        check(&workload, schedule.schedule(), &tensors, 1, &format!("default, seed {case}"));
+        for target in targets() {
+            let schedule = cost::default_schedule(&workload, &target);
+            check(&schedule, &tensors, 1, &format!("default, seed {case}"));
+        }
     }
 }
 
@@ -66,8 +72,10 @@ fn kernels_too_large_to_unroll_match_the_reference() {
     for (line, seed) in lines.into_iter().flat_map(|line| (0..6).map(move |seed| (line, seed))) {
         let workload: Workload = line.parse().expect("the lines are workloads");
         let mut rng = StdRng::seed_from_u64(seed);
-        let schedule = testing::random_schedule(&mut rng, &workload, &Target::host());
         let tensors = Tensors::ordinary(&workload, seed);
-        check(&workload, schedule.schedule(), &tensors, 1, &format!("seed {seed}"));
+        for target in targets() {
+            let schedule = testing::random_schedule(&mut rng, &workload, &target);
+            check(&schedule, &tensors, 1, &format!("seed {seed}"));
+        }
     }
 }

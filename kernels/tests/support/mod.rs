@@ -1,28 +1,27 @@
-//! Running one case: a workload under a schedule, compared with the reference, exactly.
+//! Running one case: a workload under a schedule, compared with the reference.
 
 use dsconv_kernels::testing::{self, Tensors};
-use dsconv_kernels::{Kernel, Schedule, Target, Workload};
+use dsconv_kernels::{CheckedSchedule, Isa, Kernel, Target, reference};
 
-/// Runs a schedule and compares with the reference. On failure the message holds the seed and the
-/// text forms of the case.
-pub fn check(
-    workload: &Workload,
-    schedule: &Schedule,
-    tensors: &Tensors,
-    threads: usize,
-    case: &str,
-) {
-    let line = format!("{case}: {workload} | {schedule} | {threads} threads");
+/// One target for each instruction set of this machine.
+pub(crate) fn targets() -> Vec<Target> {
+    Isa::usable().into_iter().map(Target::of).collect()
+}
+
+/// Runs a schedule and compares with the reference: bit for bit, or within the error bounds where
+/// the target has no FMA. On failure the message holds the seed and the text forms of the case.
+pub(crate) fn check(checked: &CheckedSchedule, tensors: &Tensors, threads: usize, case: &str) {
+    let workload = checked.workload();
+    let (isa, schedule) = (checked.target().isa, checked.schedule());
+    let line = format!("{case}: {workload} | {schedule} | {isa}, {threads} threads");
     let expected = testing::reference(workload, tensors);
-    let checked =
-        schedule.check(workload, &Target::host()).unwrap_or_else(|error| panic!("{error}\n{line}"));
-    let kernel = Kernel::compile(&checked).unwrap_or_else(|error| panic!("{error}\n{line}"));
-    let packed = kernel.pack(&tensors.weights()).expect("tensors fit their workload");
+    let kernel = Kernel::compile(checked).unwrap_or_else(|error| panic!("{error}\n{line}"));
+    let (weights, input, residual) = (tensors.weights(), &tensors.input, tensors.residual());
+    let packed = kernel.pack(&weights).expect("tensors fit their workload");
     let mut workspace = kernel.workspace(threads);
     // The second run finds the scratch as the first one left it.
     for _ in 0..2 {
         let mut output = vec![f32::NAN; workload.output_len()];
-        let (input, residual) = (&tensors.input, tensors.residual());
         if threads == 1 {
             kernel.run(&packed, input, residual, &mut output, &mut workspace)
         } else {
@@ -31,6 +30,16 @@ pub fn check(
             kernel.run_parallel(&pool, &packed, input, residual, &mut output, &mut workspace)
         }
         .unwrap_or_else(|error| panic!("{error}\n{line}"));
-        testing::assert_same(&expected, &output, &line);
+        if isa.has_fma() {
+            testing::assert_same(&expected, &output, &line);
+            continue;
+        }
+        let bounds = reference::error_bounds(workload, &weights, input, residual);
+        let bounds = bounds.expect("tensors fit their workload");
+        for (index, bound) in bounds.into_iter().enumerate() {
+            let (expected, actual) = (expected[index], output[index]);
+            let apart = (f64::from(expected) - f64::from(actual)).abs() > f64::from(bound);
+            assert!(!apart, "output {index}: {actual}, not {expected} within {bound}\n{line}");
+        }
     }
 }
