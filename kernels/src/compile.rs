@@ -9,6 +9,9 @@ use cranelift_codegen::settings::{self, Configurable};
 use crate::kernel::CompileError;
 use crate::target::Isa;
 
+#[cfg(test)]
+mod aarch64;
+
 /// Cranelift's description of the host at an instruction set. Of the wide ones it is the host's
 /// memory and calling conventions that are asked for.
 ///
