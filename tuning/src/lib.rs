@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A [`SearchSpace`] holds the legal schedules, a [`Strategy`] proposes some of them, a
-//! [`Bench`](bench::Bench) compiles, verifies and runs them, a [`Race`](measure::Race) times them,
+//! [`Bench`] compiles, verifies and runs them, a [`Race`] times them,
 //! and the best few meet the untuned default once more before one becomes the record:
 //!
 //! ```text

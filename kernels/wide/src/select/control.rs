@@ -92,13 +92,12 @@ impl Select<'_> {
     /// each use.
     pub(super) fn compare(&mut self, value: Value) -> Result<(Compare, Vec<Operand>)> {
         let (value, once) = self.strip_conditions(value);
-        if let Some(inst) = self.definition(value) {
-            if let InstructionData::IntCompare { cond, args, .. } = self.func.dfg.insts[inst] {
-                let scalar = !self.func.dfg.value_type(value).is_vector();
-                if scalar && (once || self.beside_root(inst)) {
-                    return self.compare_integers(cond, args);
-                }
-            }
+        if let Some(inst) = self.definition(value)
+            && let InstructionData::IntCompare { cond, args, .. } = self.func.dfg.insts[inst]
+            && !self.func.dfg.value_type(value).is_vector()
+            && (once || self.beside_root(inst))
+        {
+            return self.compare_integers(cond, args);
         }
         let Some(size) = Size::of(self.func.dfg.value_type(value)) else {
             return self.unsupported("conditions are integers of 8, 16, 32 or 64 bits");

@@ -220,10 +220,11 @@ impl Select<'_> {
         if let Some((pointer, offset)) = self.sinkable_load(stripped) {
             return Ok(Some(self.address(pointer, offset)?.source(false)));
         }
-        if broadcasts && width != Width::Scalar {
-            if let Some((pointer, offset)) = self.sinkable_splat(stripped) {
-                return Ok(Some(self.address(pointer, offset)?.source(true)));
-            }
+        if broadcasts
+            && width != Width::Scalar
+            && let Some((pointer, offset)) = self.sinkable_splat(stripped)
+        {
+            return Ok(Some(self.address(pointer, offset)?.source(true)));
         }
         Ok(None)
     }

@@ -31,7 +31,7 @@ impl Executable {
     ///
     /// What the code does with the arguments must be allowed, and the processor must have its
     /// instructions.
-    pub unsafe fn call(&self, args: [u64; 4]) -> u64 {
+    pub(crate) unsafe fn call(&self, args: [u64; 4]) -> u64 {
         // SAFETY: the code follows the System V ABI with at most these integer parameters; further
         // registers may be set without harm. The module is alive.
         unsafe {
