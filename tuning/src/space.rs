@@ -20,7 +20,7 @@ use rand::rngs::StdRng;
 use rand::seq::index;
 
 /// Candidates that a space checks at most, unless even all cuts leave more.
-pub const MOST_CANDIDATES: usize = 5_000;
+pub const MOST_CANDIDATES: usize = 6_000;
 
 /// The legal schedules of one workload on one target and number of threads.
 #[derive(Clone, Debug)]
