@@ -2,13 +2,13 @@
 
 use super::demand::intrinsic;
 use super::operand::Folds;
-use super::{Select, define, read, reuse};
+use super::{Select, Source, define, read, reuse};
 use crate::Isa;
 use crate::error::Result;
 use crate::intrinsics::Intrinsic;
 use crate::vcode::{Binary, Op, Size, Unary, Width};
 use cranelift_codegen::ir::{self, FuncRef, Value, types};
-use regalloc2::{Operand, RegClass, VReg};
+use regalloc2::{Operand, OperandConstraint, OperandKind, OperandPos, RegClass, VReg};
 
 /// `vshufps` immediates that take the even and the odd elements of two vectors.
 const EVEN_ODD: [u8; 2] = [0b10_00_10_00, 0b11_01_11_01];
@@ -35,7 +35,7 @@ impl Select<'_> {
             (Intrinsic::UnpackLow64, &[a, b]) => self.shuffle(inst, Binary::UnpackLow64, a, b),
             (Intrinsic::UnpackHigh64, &[a, b]) => self.shuffle(inst, Binary::UnpackHigh64, a, b),
             (Intrinsic::Shuffle32(i), &[a, b]) => self.shuffle(inst, Binary::Shuffle32(i), a, b),
-            (Intrinsic::Swap128(i), &[a, b]) => self.shuffle(inst, Binary::Swap128(i), a, b),
+            (Intrinsic::Swap128(i), &[a, b]) => self.swap_128(inst, width, i, a, b),
             (Intrinsic::Permute64(i), &[a]) => self.unary_shuffle(inst, Unary::Permute64(i), a),
             (Intrinsic::Permute32, &[a, i]) if width == Width::Xmm => {
                 self.shuffle(inst, Binary::PermuteInLane32, a, i)
@@ -58,6 +58,34 @@ impl Select<'_> {
             }
             _ => self.unsupported("not the arguments of this intrinsic"),
         }
+    }
+
+    /// At 256 bits the instruction has a VEX form only, which knows no register above 15.
+    fn swap_128(
+        &mut self,
+        inst: ir::Inst,
+        width: Width,
+        immediate: u8,
+        a: Value,
+        b: Value,
+    ) -> Result<()> {
+        let op = Binary::Swap128(immediate);
+        if width == Width::Zmm {
+            return self.shuffle(inst, op, a, b);
+        }
+        let low = |register, kind, position| {
+            Operand::new(register, OperandConstraint::Limit(16), kind, position)
+        };
+        let low_use = |register| low(register, OperandKind::Use, OperandPos::Early);
+        let a = low_use(self.vector(a)?);
+        let b = self.source(b, width, Folds::Whole)?;
+        let result = low(self.result(inst)?, OperandKind::Def, OperandPos::Late);
+        let op = Op::Binary(op, width);
+        match b {
+            Source::Register(b) => self.emit(op, &[result, a, low_use(b)], None),
+            memory => self.emit(op, &[result, a], Some(memory)),
+        }
+        Ok(())
     }
 
     /// One shuffle inside of 128-bit lanes, then one of 64-bit elements across them. `vpermt2ps`

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, reason = "each test and bench uses a part")]
 
+pub(crate) mod interpreter;
 pub(crate) mod jit;
 pub(crate) mod kernels;
 pub(crate) mod listing;
+pub(crate) mod random;
 
 use cranelift_codegen::ir::{AbiParam, Function, Signature, UserFuncName, Value, types};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
