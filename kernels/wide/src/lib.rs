@@ -66,6 +66,7 @@
 //! | `band` `bor` `bxor` | f32xN besides |
 //! | `bitcast` | between vectors of a size; between i32 and f32 |
 //! | `extractlane` `insertlane` | f32xN, i32xN |
+//! | `shuffle` | i8x16, where it moves whole 32-bit lanes |
 //! | `call` | [intrinsics] only |
 //!
 //! N is 4, 8 or, on AVX-512, 16. Anything else is an [`Error`] that names the instruction.

@@ -30,12 +30,14 @@ pub(crate) enum Width {
 }
 
 impl Width {
-    /// The width of a type that lives in vector registers: f32, or 32-bit lanes.
+    /// The width of a type that lives in vector registers: f32, 32-bit lanes, or the 16 bytes that CLIF
+    /// shuffles.
     pub(crate) fn of(ty: Type) -> Option<Self> {
         if ty == cranelift_codegen::ir::types::F32 {
             return Some(Self::Scalar);
         }
-        if !ty.is_vector() || ty.lane_bits() != 32 {
+        let bytes = ty == cranelift_codegen::ir::types::I8X16;
+        if !ty.is_vector() || (ty.lane_bits() != 32 && !bytes) {
             return None;
         }
         match ty.bits() {

@@ -1,7 +1,8 @@
 //! Random functions against an interpreter, with all checks of the compiler on.
 //!
 //! A failure prints the instruction set, the lanes and the seed;
-//! `CLIF_WIDE_SEED=… cargo test -p clif-wide --test random` runs that seed alone.
+//! `CLIF_WIDE_SEED=… cargo test -p clif-wide --test random` runs that seed alone, and
+//! `CLIF_WIDE_FUNCTIONS=…` more seeds than usual.
 #![allow(unsafe_code, reason = "generated code is called")]
 
 mod support;
@@ -13,15 +14,14 @@ use support::jit::{Executable, Floats};
 use support::listing;
 use support::random::{INPUT, OUTPUT, random_function};
 
-const FUNCTIONS: u64 = 150;
-
 fn seeds() -> std::ops::Range<u64> {
-    match std::env::var("CLIF_WIDE_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().expect("CLIF_WIDE_SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..FUNCTIONS,
+    let number = |name| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse::<u64>().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
+    };
+    match number("CLIF_WIDE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("CLIF_WIDE_FUNCTIONS").unwrap_or(150),
     }
 }
 
@@ -79,7 +79,7 @@ fn random_functions_equal_the_interpreter(isa: Isa) {
     eprintln!("{isa}: {ran} equal, {spilled} with spills, {undefined} with a NaN");
     if seeds().count() > 1 {
         assert!(3 * spilled > ran, "{spilled} of {ran} functions spilled");
-        assert!(undefined < ran || !isa.is_usable(), "{undefined} functions computed a NaN");
+        assert!(20 * undefined <= ran, "{undefined} functions computed a NaN, {ran} did not");
     }
 }
 

@@ -32,6 +32,24 @@ fn predicate(condition: FloatCC) -> Predicate {
     }
 }
 
+/// The 32-bit lanes, of two vectors of four, that a mask of bytes chooses.
+fn whole_lanes(mask: &[u8]) -> Option<[u8; 4]> {
+    let mut lanes = [0; 4];
+    for (lane, bytes) in lanes.iter_mut().zip(mask.chunks(4)) {
+        *lane = bytes[0] / 4;
+        let whole = (0..4).map(|byte| 4 * *lane + byte);
+        if *lane > 7 || !whole.eq(bytes.iter().copied()) {
+            return None;
+        }
+    }
+    Some(lanes)
+}
+
+/// The immediate of `vshufps`: the position of each lane in its vector, two bits each.
+fn chosen(lanes: [u8; 4]) -> u8 {
+    lanes.iter().rev().fold(0, |immediate, lane| immediate << 2 | (lane & 3))
+}
+
 /// A comparison of floats that was found behind a mask or a condition.
 #[derive(Clone, Copy)]
 struct FloatCompare {
@@ -50,7 +68,12 @@ impl Select<'_> {
         args: &[Value],
     ) -> Result<()> {
         let ty = self.result_type(inst);
+        let operated_on = self.func.dfg.ctrl_typevar(inst);
+        if operated_on.is_vector() && operated_on.lane_bits() != 32 {
+            return self.unsupported("vectors of bytes can only be shuffled and moved");
+        }
         match (opcode, args) {
+            (Opcode::Shuffle, &[a, b]) => self.shuffle_bytes(inst, a, b),
             (Opcode::Fadd, &[a, b]) => self.commutative(inst, Binary::Add, a, b),
             (Opcode::Fmul, &[a, b]) => self.commutative(inst, Binary::Mul, a, b),
             (Opcode::Fsub, &[a, b]) => self.binary(inst, Binary::Sub, a, b),
@@ -146,6 +169,43 @@ impl Select<'_> {
     /// `a op b` of an intrinsic.
     pub(super) fn shuffle(&mut self, inst: ir::Inst, op: Binary, a: Value, b: Value) -> Result<()> {
         self.binary(inst, op, a, b)
+    }
+
+    /// CLIF's own shuffle, of the 16 bytes of two vectors each, where it moves whole 32-bit lanes.
+    fn shuffle_bytes(&mut self, inst: ir::Inst, a: Value, b: Value) -> Result<()> {
+        let mask = match self.func.dfg.insts[inst] {
+            InstructionData::Shuffle { imm, .. } => self.func.dfg.immediates.get(imm),
+            _ => None,
+        };
+        let Some(lanes) = mask.and_then(|mask| whole_lanes(mask.as_slice())) else {
+            return self.unsupported("shuffles move whole 32-bit lanes only");
+        };
+        let inputs = [a, b];
+        for (x, y) in [(0, 1), (1, 0), (0, 0), (1, 1)] {
+            let (first, second) = (4 * x, 4 * y);
+            let op = if lanes == [first, second, first + 1, second + 1] {
+                Binary::UnpackLow32
+            } else if lanes == [first + 2, second + 2, first + 3, second + 3] {
+                Binary::UnpackHigh32
+            } else if lanes.map(|lane| lane / 4) == [x, x, y, y] {
+                Binary::Shuffle32(chosen(lanes))
+            } else {
+                continue;
+            };
+            return self.binary(inst, op, inputs[usize::from(x)], inputs[usize::from(y)]);
+        }
+        // Each half of the result first, every lane of it twice.
+        let mut half = |low: u8, high: u8| -> Result<VReg> {
+            let [x, y] = [low, high].map(|lane| inputs[usize::from(lane / 4)]);
+            let (x, y) = (self.vector(x)?, self.vector(y)?);
+            let op = Op::Binary(Binary::Shuffle32(chosen([low, low, high, high])), Width::Xmm);
+            let result = self.new_register(RegClass::Float);
+            self.emit(op, &[define(result), read(x), read(y)], None);
+            Ok(result)
+        };
+        let (low, high) = (half(lanes[0], lanes[1])?, half(lanes[2], lanes[3])?);
+        let op = Binary::Shuffle32(chosen([0, 2, 0, 2]));
+        self.emit_binary(inst, op, Width::Xmm, low, Source::Register(high))
     }
 
     /// `a op constant`, the same in all lanes.

@@ -11,7 +11,7 @@ use clif_wide::Isa;
 use clif_wide::intrinsics::Intrinsic;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
-    BlockArg, ConstantData, Function, InstBuilder, MemFlagsData, Type, Value, types,
+    BlockArg, ConstantData, Endianness, Function, InstBuilder, MemFlagsData, Type, Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
 use rand::rngs::StdRng;
@@ -364,8 +364,25 @@ impl Random<'_, '_> {
                 let handle = self.b.func.dfg.constants.insert(ConstantData::from(&bytes[..]));
                 self.b.ins().vconst(ty, handle)
             }
+            _ if self.lanes == 4 && self.chance(50) => self.shuffle(),
             _ => self.intrinsic(),
         }
+    }
+
+    /// CLIF's own shuffle, of whole lanes.
+    fn shuffle(&mut self) -> Value {
+        let lanes: [u8; 4] = self.rng.random();
+        let lanes = match self.below(3) {
+            0 => [0, 4, 1, 5],
+            1 => [6, 2, 7, 3],
+            _ => lanes.map(|lane| lane % 8),
+        };
+        let bytes: Vec<u8> = lanes.into_iter().flat_map(|n| 4 * n..4 * n + 4).collect();
+        let mask = self.b.func.dfg.immediates.push(ConstantData::from(&bytes[..]));
+        let cast = MemFlagsData::new().with_endianness(Endianness::Little);
+        let [x, y] = [self.v(), self.v()].map(|v| self.b.ins().bitcast(types::I8X16, cast, v));
+        let shuffled = self.b.ins().shuffle(x, y, mask);
+        self.b.ins().bitcast(types::F32X4, cast, shuffled)
     }
 
     fn intrinsic(&mut self) -> Value {
