@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test and bench uses a part")]
 
+pub(crate) mod differential;
 pub(crate) mod interpreter;
 pub(crate) mod jit;
 pub(crate) mod kernels;

@@ -7,15 +7,13 @@
 
 use super::function;
 use super::kernels::{choose, constant, vector_type};
-use clif_wide::Isa;
 use clif_wide::intrinsics::Intrinsic;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
     BlockArg, ConstantData, Endianness, Function, InstBuilder, MemFlagsData, Type, Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::{Rng, RngExt};
 
 /// Floats that a function may read: at the first parameter.
 pub(crate) const INPUT: usize = 512;
@@ -54,14 +52,11 @@ const FLOAT_CONDITIONS: [FloatCC; 14] = [
     FloatCC::UnorderedOrGreaterThanOrEqual,
 ];
 
-/// `fn(input, output, n: i64, m: i64) -> i64`, the same one for a seed.
-pub(crate) fn random_function(seed: u64, isa: Isa, lanes: u32) -> Function {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let avx512 = isa == Isa::Avx512;
+/// `fn(input, output, n: i64, m: i64) -> i64`.
+pub(crate) fn random_function(rng: &mut dyn Rng, lanes: u32) -> Function {
     function(4, true, |builder, params| {
         let mut random = Random {
             lanes,
-            avx512,
             input: params[0],
             output: params[1],
             vectors: Vec::new(),
@@ -69,7 +64,7 @@ pub(crate) fn random_function(seed: u64, isa: Isa, lanes: u32) -> Function {
             longs: params[2..].to_vec(),
             ints: Vec::new(),
             b: builder,
-            rng: &mut rng,
+            rng,
         };
         let lane = random.int_load();
         random.ints.push(lane);
@@ -86,7 +81,6 @@ pub(crate) fn random_function(seed: u64, isa: Isa, lanes: u32) -> Function {
 
 struct Random<'r, 'b> {
     lanes: u32,
-    avx512: bool,
     input: Value,
     output: Value,
     /// Visible values by type: f32xN, f32, i64, i32.
@@ -95,7 +89,7 @@ struct Random<'r, 'b> {
     longs: Vec<Value>,
     ints: Vec<Value>,
     b: &'r mut FunctionBuilder<'b>,
-    rng: &'r mut StdRng,
+    rng: &'r mut dyn Rng,
 }
 
 fn flags() -> MemFlagsData {
