@@ -27,13 +27,13 @@ mod depthwise;
 mod emitter;
 mod epilogue;
 mod pointwise;
+mod shuffle;
 mod transpose;
 mod window;
 
 pub(crate) use depthwise::UNROLLED_TAPS;
 
 /// Offsets in the argument struct of a generated function; `kernel::Arguments` has this layout.
-
 pub(crate) mod argument {
     pub(crate) const INPUT: usize = 0;
     pub(crate) const WEIGHTS: usize = 1;
@@ -92,7 +92,7 @@ fn lower_phase(
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
     let arguments = Pointer::new(builder.block_params(entry)[0]);
-    let mut emitter = Emitter::new(builder, plan.fma);
+    let mut emitter = Emitter::new(builder, &plan.target);
 
     // An argument is 64 bits: two elements.
     let argument =

@@ -1,17 +1,19 @@
-//! From CLIF to machine code, by Cranelift.
+//! From CLIF to machine code: by `clif-wide` beyond 128 bits, else by Cranelift.
 
 use std::sync::OnceLock;
 
+use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 
 use crate::kernel::CompileError;
 use crate::target::Isa;
 
-/// Name of the backend in errors.
-pub(crate) const BACKEND: &str = "cranelift";
+#[cfg(test)]
+mod aarch64;
 
-/// Cranelift's description of the host at an instruction set.
+/// Cranelift's description of the host at an instruction set. Of the wide ones it is the host's
+/// memory and calling conventions that are asked for.
 ///
 /// # Errors
 ///
@@ -19,20 +21,21 @@ pub(crate) const BACKEND: &str = "cranelift";
 pub(crate) fn cranelift_isa(isa: Isa) -> Result<OwnedTargetIsa, CompileError> {
     static HOST: OnceLock<Result<OwnedTargetIsa, CompileError>> = OnceLock::new();
     static BASELINE: OnceLock<Result<OwnedTargetIsa, CompileError>> = OnceLock::new();
-    let host = crate::Target::host().isa;
-    match isa {
-        Isa::Sse2 if cfg!(target_arch = "x86_64") => BASELINE.get_or_init(|| {
-            let triple = host_builder()?.triple().clone();
-            finish(isa::lookup(triple).map_err(failed)?)
-        }),
-        _ if isa == host => HOST.get_or_init(|| finish(host_builder()?)),
-        _ => {
-            return Err(failed(format!(
-                "instruction set {isa} asked for, this machine has {host}"
-            )));
-        }
+    if !Isa::usable().contains(&isa) {
+        let usable: Vec<_> = Isa::usable().iter().map(Isa::to_string).collect();
+        let usable = usable.join(", ");
+        return Err(failed(format!("instruction set {isa} asked for, this machine has {usable}")));
     }
-    .clone()
+    let cell = if isa == Isa::Sse2 { &BASELINE } else { &HOST };
+    let describe = || {
+        let host = host_builder()?;
+        finish(if isa == Isa::Sse2 {
+            isa::lookup(host.triple().clone()).map_err(failed)?
+        } else {
+            host
+        })
+    };
+    cell.get_or_init(describe).clone()
 }
 
 fn host_builder() -> Result<isa::Builder, CompileError> {
@@ -55,5 +58,21 @@ fn finish(builder: isa::Builder) -> Result<OwnedTargetIsa, CompileError> {
 }
 
 pub(crate) fn failed(error: impl std::fmt::Display) -> CompileError {
-    CompileError { backend: BACKEND, message: error.to_string() }
+    CompileError { backend: "cranelift", message: error.to_string() }
+}
+
+/// Machine code of a function by the wide backend; constants follow the code.
+///
+/// # Errors
+///
+/// Returns the backend's message.
+pub(crate) fn compile_wide(
+    function: &Function,
+    isa: clif_wide::Isa,
+    context: &mut clif_wide::Context,
+) -> Result<Vec<u8>, CompileError> {
+    match clif_wide::compile(function, isa, context) {
+        Ok(code) => Ok(code.bytes),
+        Err(error) => Err(CompileError { backend: "clif-wide", message: error.to_string() }),
+    }
 }

@@ -10,7 +10,7 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Module, default_libcall_names};
 
-use crate::compile::failed;
+use crate::compile::{compile_wide, failed};
 use crate::kernel::{Arguments, CompileError};
 
 /// A generated function: `extern "sysv64"` on every operating system of x86-64, the platform's
@@ -32,24 +32,40 @@ pub(crate) struct Code {
 unsafe impl Sync for Code {}
 
 impl Code {
-    /// Compiles the functions.
+    /// Compiles the functions for an instruction set.
     ///
     /// # Errors
     ///
     /// Returns the backend's message.
-    pub(crate) fn new(isa: OwnedTargetIsa, functions: Vec<Function>) -> Result<Self, CompileError> {
+    pub(crate) fn new(
+        isa: OwnedTargetIsa,
+        wide: Option<clif_wide::Isa>,
+        functions: Vec<Function>,
+    ) -> Result<Self, CompileError> {
         let module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
         // From here on an early return frees the module, too.
         let mut code = Self { module: ManuallyDrop::new(module), functions: Vec::new() };
+        let mut context = clif_wide::Context::new();
         let mut compiled = Vec::new();
         for function in functions {
             let id = code.module.declare_anonymous_function(&function.signature).map_err(failed)?;
-            let mut context = Context::for_function(function);
-            code.module
-                .define_function(id, &mut context)
-                .map_err(|error| failed(format!("{error:?}")))?;
-            let bytes = context.compiled_code().map(|compiled| compiled.code_buffer().to_vec());
-            compiled.push((id, bytes.unwrap_or_default()));
+            let bytes = match wide {
+                Some(isa) => {
+                    let bytes = compile_wide(&function, isa, &mut context)?;
+                    let alignment = clif_wide::Code::ALIGNMENT as u64;
+                    let defined = code.module.define_function_bytes(id, alignment, &bytes, &[]);
+                    defined.map_err(failed)?;
+                    bytes
+                }
+                None => {
+                    let mut context = Context::for_function(function);
+                    let defined = code.module.define_function(id, &mut context);
+                    defined.map_err(|error| failed(format!("{error:?}")))?;
+                    let compiled = context.compiled_code();
+                    compiled.map(|code| code.code_buffer().to_vec()).unwrap_or_default()
+                }
+            };
+            compiled.push((id, bytes));
         }
         code.module.finalize_definitions().map_err(failed)?;
         for (id, bytes) in compiled {

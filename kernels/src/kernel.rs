@@ -8,7 +8,11 @@ use crate::jit::Code;
 use crate::packing;
 use crate::plan::{LINE, Phase, Plan};
 use crate::schedule::CheckedSchedule;
+use crate::target::Target;
 use crate::weights::{Weights, WrongLength};
+
+#[cfg(test)]
+mod guarded;
 
 /// A compiled schedule: machine code for one workload on one target. `Send` and `Sync`; the code
 /// is freed with it.
@@ -127,7 +131,7 @@ impl Kernel {
         let plan = Plan::new(schedule);
         let isa = compile::cranelift_isa(schedule.target().isa)?;
         let functions = codegen::lower(&plan, isa.frontend_config());
-        let code = Code::new(isa, functions)?;
+        let code = Code::new(isa, schedule.target().isa.wide(), functions)?;
         Ok(Self { schedule: *schedule, plan, code })
     }
 
@@ -213,13 +217,19 @@ impl Kernel {
         self.code.bytes().flatten().copied().collect()
     }
 
-    /// The CLIF text that a schedule is compiled from.
+    /// The machine code of each function, in the order of the CLIF text; constants follow the code.
+    pub fn functions(&self) -> impl Iterator<Item = &[u8]> {
+        self.code.bytes()
+    }
+
+    /// The CLIF text that a schedule is compiled from, for any target on any machine.
     ///
     /// # Errors
     ///
-    /// If this machine has not the target's instruction set.
+    /// If Cranelift does not know this machine.
     pub fn clif(schedule: &CheckedSchedule) -> Result<String, CompileError> {
-        let isa = compile::cranelift_isa(schedule.target().isa)?;
+        // Of the machine, CLIF takes only the width of pointers.
+        let isa = compile::cranelift_isa(Target::host().isa)?;
         Ok(codegen::clif_text(&codegen::lower(&Plan::new(schedule), isa.frontend_config())))
     }
 

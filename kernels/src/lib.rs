@@ -19,6 +19,7 @@ mod weights;
 mod workload;
 
 pub mod cost;
+pub mod peak;
 pub mod reference;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -29,7 +30,7 @@ pub use schedule::{
     CheckedSchedule, DepthwiseTile, Family, Fusion, IllegalSchedule, LoopOrder, Packing,
     ParseScheduleError, PointwiseTile, Schedule, Split, Stage, Tail, Taps, Window,
 };
-pub use target::{Isa, Target};
+pub use target::{ISA_VARIABLE, Isa, Target, UnknownIsa};
 pub use weights::{Weights, WrongLength};
 pub use workload::{
     DType, Depthwise, InvalidWorkload, Layout, Padding, ParseWorkloadError, Pointwise, Workload,

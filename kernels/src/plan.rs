@@ -6,6 +6,7 @@
 use crate::cover::{self, Cover};
 use crate::packing::Records;
 use crate::schedule::{CheckedSchedule, Family, Fusion, Schedule, Split, Tail, Window};
+use crate::target::Target;
 use crate::workload::{Layout, Workload};
 
 /// Elements to which buffers and records are aligned: one cache line.
@@ -85,7 +86,7 @@ pub(crate) struct Phase {
 pub(crate) struct Plan {
     pub(crate) schedule: Schedule,
     pub(crate) workload: Workload,
-    pub(crate) fma: bool,
+    pub(crate) target: Target,
     pub(crate) batch: usize,
     pub(crate) channels: usize,
     pub(crate) multiplier: usize,
@@ -150,7 +151,7 @@ impl Plan {
         let mut plan = Self {
             schedule,
             workload,
-            fma: checked.target().isa.has_fma(),
+            target: *checked.target(),
             batch: workload.batch(),
             channels: workload.channels(),
             multiplier: depthwise.map_or(1, |stage| stage.multiplier as usize),

@@ -1,12 +1,16 @@
-//! Random legal workloads under random legal schedules, against the reference, exactly.
+//! Random legal workloads under random legal schedules, against the reference, exactly
+//! (without FMA: within the error bounds), at every instruction set of this machine.
 
 use dsconv_kernels::testing::{self, Limits, Tensors};
-use dsconv_kernels::{Kernel, Schedule, Target, Workload, cost, reference};
+use dsconv_kernels::{Workload, cost};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use support::{check, targets};
+
+mod support;
 
 /// Cases of one test; `DSCONV_SOAK` multiplies them.
-const CASES: u64 = 400;
+const CASES: u64 = 250;
 
 fn cases() -> u64 {
     let soak =
@@ -14,42 +18,16 @@ fn cases() -> u64 {
     CASES * soak
 }
 
-/// Runs a schedule and compares with the reference. On failure the message holds the seed and the
-/// text forms of the case.
-fn check(workload: &Workload, schedule: &Schedule, tensors: &Tensors, threads: usize, case: &str) {
-    let line = format!("{case}: {workload} | {schedule} | {threads} threads");
-    let mut expected = vec![f32::NAN; workload.output_len()];
-    let weights = tensors.weights();
-    reference::run(workload, &weights, &tensors.input, tensors.residual(), &mut expected)
-        .expect("tensors fit their workload");
-    let checked =
-        schedule.check(workload, &Target::host()).unwrap_or_else(|error| panic!("{error}\n{line}"));
-    let kernel = Kernel::compile(&checked).unwrap_or_else(|error| panic!("{error}\n{line}"));
-    let packed = kernel.pack(&weights).expect("tensors fit their workload");
-    let mut workspace = kernel.workspace(threads);
-    // The second run finds the scratch as the first one left it.
-    for _ in 0..2 {
-        let mut output = vec![f32::NAN; workload.output_len()];
-        let (input, residual) = (&tensors.input, tensors.residual());
-        if threads == 1 {
-            kernel.run(&packed, input, residual, &mut output, &mut workspace)
-        } else {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            let pool = pool.expect("a pool starts");
-            kernel.run_parallel(&pool, &packed, input, residual, &mut output, &mut workspace)
-        }
-        .unwrap_or_else(|error| panic!("{error}\n{line}"));
-        testing::assert_same(&expected, &output, &line);
-    }
-}
-
 fn check_random(seed: u64, threads: usize, tensors: fn(&Workload, u64) -> Tensors) {
     for case in 0..cases() {
         let mut rng = StdRng::seed_from_u64(seed + case);
         let workload = testing::random_workload(&mut rng, &Limits::default());
-        let schedule = testing::random_schedule(&mut rng, &workload, &Target::host());
+        let tensors = tensors(&workload, case);
         let case_line = format!("seed {}", seed + case);
-        check(&workload, schedule.schedule(), &tensors(&workload, case), threads, &case_line);
+        for target in targets() {
+            let schedule = testing::random_schedule(&mut rng, &workload, &target);
+            check(&schedule, &tensors, threads, &case_line);
+        }
     }
 }
 
@@ -74,8 +52,30 @@ fn default_schedules_match_the_reference() {
     for case in 0..cases() {
         let mut rng = StdRng::seed_from_u64(case);
         let workload = testing::random_workload(&mut rng, &Limits::default());
-        let schedule = cost::default_schedule(&workload, &Target::host());
         let tensors = Tensors::ordinary(&workload, case);
-        check(&workload, schedule.schedule(), &tensors, 1, &format!("default, seed {case}"));
+        for target in targets() {
+            let schedule = cost::default_schedule(&workload, &target);
+            check(&schedule, &tensors, 1, &format!("default, seed {case}"));
+        }
+    }
+}
+
+#[test]
+fn kernels_too_large_to_unroll_match_the_reference() {
+    let lines = [
+        "f32 nchw 2x3x1x900 dw:1x300,p0/149/0/150,bias,relu pw:5,bias",
+        "f32 nhwc 2x3x1x900 dw:1x300,p0/149/0/150,bias,relu pw:5,bias",
+        "f32 nchw 1x2x60x61 dw:17x19,s2x3,d2x1,p3,bias,silu",
+        "f32 nchw 1x5x40x61 dw:33x31,s1x2,p15,m2,bias pw:7,residual",
+        "f32 nhwc 1x5x40x61 dw:33x31,s1x2,p15,m2,bias pw:7,residual",
+    ];
+    for (line, seed) in lines.into_iter().flat_map(|line| (0..6).map(move |seed| (line, seed))) {
+        let workload: Workload = line.parse().expect("the lines are workloads");
+        let mut rng = StdRng::seed_from_u64(seed);
+        let tensors = Tensors::ordinary(&workload, seed);
+        for target in targets() {
+            let schedule = testing::random_schedule(&mut rng, &workload, &target);
+            check(&schedule, &tensors, 1, &format!("seed {seed}"));
+        }
     }
 }

@@ -1,1 +1,325 @@
-//! In progress.
+//! Finds the fastest schedule of a depthwise-separable convolution on this CPU.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use dsconv_kernels::{Target, Workload};
+//! use dsconv_tuning::{Quiet, TuneOptions, tune};
+//!
+//! let workload: Workload = "f32 nchw 1x32x112x112 dw:3x3,p1,bias,relu6 pw:64,bias,relu6".parse()?;
+//! let options = TuneOptions { budget: Duration::from_secs(10), ..TuneOptions::default() };
+//! let tuned = tune(&workload, &Target::host(), &options, &mut Quiet)?;
+//! println!("{:.1} us, untuned {:.1} us", tuned.record.measurement.median_us, tuned.default_us());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A [`SearchSpace`] holds the legal schedules, a [`Strategy`] proposes some of them, a
+//! [`Bench`] compiles, verifies and runs them, a [`Race`] times them,
+//! and the best few meet the untuned default once more before one becomes the record:
+//!
+//! ```text
+//! propose -> check -> compile -> verify -> race -> observe -> ... -> confirm -> Record
+//! ```
+//!
+//! # What users of other tuners will look for
+//!
+//! - Every candidate is verified against the reference by equality, always; there is no switch.
+//! - The budget is a promise: it covers the reference, compilation and verification, and is
+//!   overrun by at most the one candidate in progress. The default schedule is tried even with no
+//!   budget at all, so there is always a verified record. Every `tune` returns within it; nothing is lost.
+//! - A seed fixes the data and the order of proposals. Which schedule wins still depends on the
+//!   times that this machine shows.
+//! - Tuning cannot change results: all legal schedules compute the same bits.
+//! - Restrictions are the rules of code generation, counted in [`SpaceSummary`].
+
+use std::time::Duration;
+
+use dsconv::{Objective, Record};
+use dsconv_kernels::{CheckedSchedule, Schedule, Target, Workload, cost};
+
+use bench::{Bench, HostBench};
+use measure::{CONFIRM_SAMPLES, Clock, Contender, Race, SystemClock};
+use progress::Progress;
+
+pub mod bench;
+pub mod data;
+pub mod measure;
+pub mod peak;
+mod progress;
+pub mod space;
+pub mod strategy;
+pub mod trial;
+pub mod verify;
+
+pub use space::{SearchSpace, SpaceSummary};
+pub use strategy::{Strategy, StrategyKind, UnknownStrategy};
+pub use trial::{Outcome, Trial};
+pub use verify::Mismatch;
+
+/// Schedules that race each other at once.
+const BATCH: usize = 8;
+/// Winners of a race that run in the next one, and in the confirmation.
+const FINALISTS: usize = 3;
+/// Part of the budget that the confirmation may take: one in so many.
+const CONFIRM_SHARE: u64 = 6;
+
+/// What to tune for, and for how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TuneOptions {
+    /// Threads that will run the workload.
+    pub threads: usize,
+    /// Wall-clock time for everything.
+    pub budget: Duration,
+    /// Schedules to try at most, the untuned default included.
+    pub max_trials: Option<u64>,
+    /// Fixes the data and the order of proposals.
+    pub seed: u64,
+    /// What proposes schedules.
+    pub strategy: StrategyKind,
+    /// State of the caches before each run.
+    pub objective: Objective,
+}
+
+impl Default for TuneOptions {
+    /// One thread, 10 s, seed 0, random, warm caches.
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            budget: Duration::from_secs(10),
+            max_trials: None,
+            seed: 0,
+            strategy: StrategyKind::default(),
+            objective: Objective::Warm,
+        }
+    }
+}
+
+/// Told of progress while tuning.
+pub trait Observer {
+    /// The space is known; nothing has been tried.
+    fn started(&mut self, _space: &SpaceSummary) {}
+
+    /// A schedule's fate is known. Those of one race are reported together.
+    fn trial(&mut self, _trial: &Trial, _status: &Status) {}
+
+    /// The search is over and the confirmation begins.
+    fn confirming(&mut self, _status: &Status) {}
+
+    /// Asked before each candidate; `true` ends the search, keeping the best so far.
+    fn is_cancelled(&mut self) -> bool {
+        false
+    }
+}
+
+/// The observer that does nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quiet;
+
+impl Observer for Quiet {}
+
+/// How far tuning is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Status {
+    /// Schedules tried.
+    pub trials: u64,
+    /// Lowest median so far, in microseconds.
+    pub best_us: Option<f64>,
+    /// Time since the start.
+    pub elapsed: Duration,
+    /// Time for everything.
+    pub budget: Duration,
+    /// What is left of it.
+    pub remaining: Duration,
+    /// What is going on.
+    pub phase: Phase,
+}
+
+/// What tuning is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Trying schedules.
+    Search,
+    /// Timing the best few and the untuned default side by side.
+    Confirm,
+}
+
+/// Why the search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The strategy has nothing left to propose.
+    Exhausted,
+    /// The time is up.
+    Budget,
+    /// The number of trials is reached.
+    MaxTrials,
+    /// The observer asked for it.
+    Cancelled,
+}
+
+impl std::fmt::Display for StopReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Exhausted => "the whole space was tried",
+            Self::Budget => "the budget was used up",
+            Self::MaxTrials => "the number of trials was reached",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
+/// What tuning found.
+#[derive(Clone, Debug)]
+pub struct Tuned {
+    /// The best schedule, ready for a database.
+    pub record: Record,
+    /// Every trial, in the order in which fates were known.
+    pub trials: Vec<Trial>,
+    /// The untuned default, as timed in the confirmation.
+    pub default: Trial,
+    /// What the space held.
+    pub space: SpaceSummary,
+    /// Why the search ended.
+    pub stopped: StopReason,
+}
+
+impl Tuned {
+    /// Median time of the untuned default in the confirmation, in microseconds.
+    pub fn default_us(&self) -> f64 {
+        self.record.provenance.default_us
+    }
+}
+
+/// Why tuning gave no record.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TuneError {
+    /// Zero threads.
+    #[error("tuning needs at least one thread")]
+    NoThreads,
+    /// The pool of threads could not be started.
+    #[error("could not start {threads} threads: {source}")]
+    Pool {
+        /// Threads that were asked for.
+        threads: usize,
+        /// Why not.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// The untuned default did not compile or computed something else than the reference. Since
+    /// that is what runs where nothing is tuned, it is reported and not worked around.
+    #[error("the untuned default failed, which is a bug: {outcome}; schedule: {schedule:?}")]
+    Default {
+        /// The default.
+        schedule: Schedule,
+        /// What became of it.
+        outcome: Outcome,
+    },
+}
+
+/// Finds the fastest schedule of `workload` on this machine.
+///
+/// # Errors
+///
+/// Returns [`TuneError`] if the threads cannot be started or the untuned default fails.
+pub fn tune(
+    workload: &Workload,
+    target: &Target,
+    options: &TuneOptions,
+    observer: &mut dyn Observer,
+) -> Result<Tuned, TuneError> {
+    let TuneOptions { threads, objective, seed, .. } = *options;
+    if threads == 0 {
+        return Err(TuneError::NoThreads);
+    }
+    let clock = SystemClock::start();
+    let space = SearchSpace::new(workload, target, threads);
+    let default = cost::default_schedule(workload, target);
+    let mut strategy = options.strategy.build(&space, default.schedule(), seed);
+    let mut bench = HostBench::new(workload, threads, objective, target.l2_bytes, seed)
+        .map_err(|source| TuneError::Pool { threads, source })?;
+    search(&default, space.summary(), options, &mut *strategy, &mut bench, &clock, observer)
+}
+
+/// The driver behind [`tune`], on any bench and by any clock: proposes, checks, compiles,
+/// verifies, races and observes, then confirms. The budget counts from the clock's zero.
+///
+/// # Errors
+///
+/// Returns [`TuneError::Default`] if `default` fails.
+pub fn search<B: Bench, C: Clock>(
+    default: &CheckedSchedule,
+    space: &SpaceSummary,
+    options: &TuneOptions,
+    strategy: &mut dyn Strategy,
+    bench: &mut B,
+    clock: &C,
+    observer: &mut dyn Observer,
+) -> Result<Tuned, TuneError> {
+    let (workload, target) = (default.workload(), default.target());
+    let schedule = *default.schedule();
+    let budget_ns = u64::try_from(options.budget.as_nanos()).unwrap_or(u64::MAX);
+    let mut progress = Progress::new(options, clock, observer);
+    progress.started(space);
+
+    let mut race = Race::new(bench, clock, budget_ns);
+    let kernel = verified(race.bench(), default)
+        .map_err(|outcome| TuneError::Default { schedule, outcome })?;
+    race.enter(schedule, kernel);
+    race.run();
+    progress.report_new(strategy, race.running());
+
+    // The default may lose a race, but it comes back for the confirmation.
+    let mut lost_default = None;
+    let stopped = loop {
+        let proposed = strategy.propose(progress.trials_left().min(BATCH));
+        if proposed.is_empty() {
+            break progress.why_none_proposed();
+        }
+        race.refresh();
+        race.set_until(budget_ns - confirmation_ns(&race, budget_ns));
+        let mut lost = Vec::new();
+        let mut stop = None;
+        for schedule in proposed {
+            stop = progress.stop_reason(race.is_over());
+            if stop.is_some() {
+                break;
+            }
+            let kernel = schedule
+                .check(workload, target)
+                .map_err(Outcome::Illegal)
+                .and_then(|checked| verified(race.bench(), &checked));
+            match kernel {
+                Ok(kernel) => lost.extend(race.enter(schedule, kernel)),
+                Err(outcome) => progress.report(strategy, Trial { schedule, outcome }),
+            }
+        }
+        lost.extend(race.run());
+        lost.extend(race.keep_best(FINALISTS));
+        progress.report_new(strategy, race.running());
+        progress.report_new(strategy, &lost);
+        lost_default = lost_default.or(lost.into_iter().find(|lost| lost.schedule == schedule));
+        if let Some(reason) = stop {
+            break reason;
+        }
+    };
+
+    progress.confirming();
+    race.set_until(budget_ns);
+    lost_default.into_iter().for_each(|default| race.readmit(default));
+    let ranking: Vec<Trial> = race.confirm().iter().map(Contender::trial).collect();
+    Ok(progress.finish(&ranking, default, space.clone(), stopped))
+}
+
+/// Compiles a schedule and compares its output with the reference's.
+fn verified<B: Bench>(bench: &mut B, schedule: &CheckedSchedule) -> Result<B::Kernel, Outcome> {
+    let mut kernel = bench.compile(schedule).map_err(Outcome::NotCompiled)?;
+    bench.verify(&mut kernel).map_err(Outcome::Wrong)?;
+    Ok(kernel)
+}
+
+/// Time to keep for the confirmation of those in the race and the default.
+fn confirmation_ns<B: Bench, C: Clock>(race: &Race<'_, B, C>, budget_ns: u64) -> u64 {
+    let wanted = race.round_ns().saturating_mul(2 * CONFIRM_SAMPLES as u64);
+    wanted.min(budget_ns / CONFIRM_SHARE)
+}

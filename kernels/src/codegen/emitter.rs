@@ -7,6 +7,7 @@ use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Type, Value, ty
 use cranelift_frontend::FunctionBuilder;
 
 use crate::activation::Arithmetic;
+use crate::target::Target;
 
 /// Bytes of an element.
 const ELEMENT: i64 = 4;
@@ -41,13 +42,18 @@ fn integer_type(lanes: usize) -> Type {
 /// Builds one function.
 pub(super) struct Emitter<'a> {
     pub(super) builder: FunctionBuilder<'a>,
+    /// Whether the wide backend compiles the function, so that its intrinsics exist.
+    pub(super) wide: bool,
+    /// Lanes of the target's widest vectors, for copies.
+    pub(super) lanes: usize,
     /// Whether the target has fused multiply-add.
     fma: bool,
 }
 
 impl<'a> Emitter<'a> {
-    pub(super) fn new(builder: FunctionBuilder<'a>, fma: bool) -> Self {
-        Self { builder, fma }
+    pub(super) fn new(builder: FunctionBuilder<'a>, target: &Target) -> Self {
+        let wide = target.isa.wide().is_some();
+        Self { builder, wide, lanes: target.lanes.into(), fma: target.isa.has_fma() }
     }
 
     /// A 64-bit constant.

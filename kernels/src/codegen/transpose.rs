@@ -1,8 +1,9 @@
 //! Moving between planes and pixels, by blocks of four by four in registers.
 
-use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::Value;
 
-use super::emitter::{Emitter, Pointer, vector_type};
+use super::emitter::{Emitter, Pointer};
+use super::shuffle::Shuffle;
 use crate::cover::Cover;
 use crate::schedule::Tail;
 
@@ -83,7 +84,7 @@ fn over_pixels(
     moving: &[(Pointer, usize)],
     mut body: impl FnMut(&mut Emitter<'_>, usize, &[Pointer]),
 ) {
-    let size = if channels % BLOCK == 0 && pixels >= BLOCK { BLOCK } else { 1 };
+    let size = if channels.is_multiple_of(BLOCK) && pixels >= BLOCK { BLOCK } else { 1 };
     let cover = Cover::new(pixels, size, 1, Tail::Overlap);
     let steps: Vec<_> = moving.iter().map(|&(pointer, pitch)| (pointer, pitch * size)).collect();
     emitter.for_each(cover.full, &steps, |emitter, pointers| body(emitter, size, pointers));
@@ -97,27 +98,13 @@ fn over_pixels(
 /// The columns of a block given by its rows.
 fn transposed(emitter: &mut Emitter<'_>, rows: Vec<Value>) -> Vec<Value> {
     let &[a, b, c, d] = rows.as_slice() else { return rows };
-    let low = [0, 4, 1, 5];
-    let high = [2, 6, 3, 7];
-    let [ac_low, bd_low] = [(a, c), (b, d)].map(|(x, y)| shuffle(emitter, x, y, low));
-    let [ac_high, bd_high] = [(a, c), (b, d)].map(|(x, y)| shuffle(emitter, x, y, high));
+    let mut unpack = |shuffle: Shuffle, x, y| shuffle.emit(emitter, BLOCK, x, y);
+    let [ac_low, bd_low] = [(a, c), (b, d)].map(|(x, y)| unpack(Shuffle::UnpackLow, x, y));
+    let [ac_high, bd_high] = [(a, c), (b, d)].map(|(x, y)| unpack(Shuffle::UnpackHigh, x, y));
     vec![
-        shuffle(emitter, ac_low, bd_low, low),
-        shuffle(emitter, ac_low, bd_low, high),
-        shuffle(emitter, ac_high, bd_high, low),
-        shuffle(emitter, ac_high, bd_high, high),
+        unpack(Shuffle::UnpackLow, ac_low, bd_low),
+        unpack(Shuffle::UnpackHigh, ac_low, bd_low),
+        unpack(Shuffle::UnpackLow, ac_high, bd_high),
+        unpack(Shuffle::UnpackHigh, ac_high, bd_high),
     ]
-}
-
-/// Four lanes out of the eight of two vectors.
-pub(super) fn shuffle(emitter: &mut Emitter<'_>, a: Value, b: Value, lanes: [u8; 4]) -> Value {
-    let bytes: Vec<u8> =
-        lanes.iter().flat_map(|lane| (0..4).map(move |byte| 4 * lane + byte)).collect();
-    let builder = &mut emitter.builder;
-    let mask = builder.func.dfg.immediates.push(ir::ConstantData::from(bytes.as_slice()));
-    let flags = MemFlagsData::new().with_endianness(ir::Endianness::Little);
-    let a = builder.ins().bitcast(types::I8X16, flags, a);
-    let b = builder.ins().bitcast(types::I8X16, flags, b);
-    let shuffled = builder.ins().shuffle(a, b, mask);
-    builder.ins().bitcast(vector_type(4), flags, shuffled)
 }

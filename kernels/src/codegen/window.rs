@@ -7,6 +7,7 @@
 use cranelift_codegen::ir::Value;
 
 use super::emitter::{Emitter, Pointer};
+use super::shuffle::Shuffle;
 use super::transpose::{self, Run};
 use super::{Buffers, Group, Tile};
 use crate::cover::{self, Cover};
@@ -15,9 +16,6 @@ use crate::schedule::Tail;
 
 /// Vectors that a copying loop moves in one step.
 const COPY_VECTORS: usize = 4;
-
-/// Lanes that copies use: the widest that every backend has.
-const COPY_LANES: usize = 4;
 
 /// The rows of input under a tile.
 #[derive(Clone, Copy)]
@@ -273,7 +271,7 @@ fn copy_strided(
                     let mut value = emitter.load(lanes, pointers[0]);
                     if lanes > 1 {
                         let second = emitter.load(lanes, pointers[0].at(lanes));
-                        value = transpose::shuffle(emitter, value, second, [0, 2, 4, 6]);
+                        value = Shuffle::Even.emit(emitter, lanes, value, second);
                     }
                     emitter.store(value, pointers[1]);
                 },
@@ -300,7 +298,7 @@ fn over_vectors(
     if count == 0 {
         return;
     }
-    let cover = Cover::new(count, COPY_LANES, COPY_VECTORS, Tail::Overlap);
+    let cover = Cover::new(count, emitter.lanes, COPY_VECTORS, Tail::Overlap);
     let moving: Vec<_> =
         pointers.iter().map(|&(pointer, step)| (pointer, step * cover.width)).collect();
     let mut emit = |emitter: &mut Emitter<'_>, slots: &[cover::Slot], from: &[Pointer]| {

@@ -13,8 +13,8 @@ use crate::workload::{Layout, Workload};
 /// Multiply-adds of the largest micro-kernel that is unrolled, so that code stays small.
 const LARGEST_MICRO_KERNEL: usize = 4096;
 
-/// Elements of the largest scratch of a thread: 16 GiB, beyond any tile of a sensible schedule.
-const LARGEST_SCRATCH: usize = 1 << 32;
+/// Elements of the largest scratch of a thread: beyond any memory, but sums of it cannot overflow.
+const LARGEST_SCRATCH: usize = 1 << 36;
 
 /// Largest unroll factor of the reduction.
 const LARGEST_UNROLL: u8 = 16;

@@ -21,6 +21,7 @@ pub(crate) struct Problem {
     /// The parts of the workload, as large as in the file.
     pub(crate) parts: WorkloadBuilder,
     /// Rows and columns of the output as the line has them.
+    #[allow(dead_code, reason = "not every test uses all of this module")]
     pub(crate) output: [usize; 2],
 }
 

@@ -1,3 +1,52 @@
-//! In progress.
+//! `autotune`: finds the fastest schedule of a depthwise-separable convolution on this CPU.
+//!
+//! ```text
+//! autotune --shape 1x32x112x112                      tune and keep the record
+//! autotune run --input x.npy --weights w.npz --output y.npy
+//! autotune show                                      the records kept so far
+//! autotune explain --shape 1x32x112x112              schedule, CLIF and machine code
+//! ```
+//!
+//! Exit codes: 0 done, 1 failed, 2 the command line makes no sense.
 
-fn main() {}
+mod args;
+mod disassembly;
+mod explain;
+mod failure;
+mod flags;
+mod npy;
+mod output;
+mod progress;
+mod report;
+mod run;
+mod saving;
+mod show;
+mod tensors;
+mod tune;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match &cli.command {
+        None => tune::tune(&cli.tune),
+        Some(Command::Run(args)) => run::run(args),
+        Some(Command::Show(args)) => show::show(args),
+        Some(Command::Explain(args)) => explain::explain(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has read enough.
+        Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! How often each value is used by code that is not dead, and which loads may move.
+
+use crate::cfg::{Node, Order};
+use crate::intrinsics::Intrinsic;
+use cranelift_codegen::entity::SecondaryMap;
+use cranelift_codegen::ir::{self, ExternalName, FuncRef, Function, InstructionData, Value};
+
+/// Use counts, and memory epochs.
+pub(super) struct Demand {
+    uses: SecondaryMap<Value, u32>,
+    /// Counts the instructions before that may write memory. Two instructions of one block and one
+    /// epoch see the same memory.
+    epochs: SecondaryMap<ir::Inst, u32>,
+}
+
+impl Demand {
+    /// Counts the uses in the reachable blocks.
+    pub(super) fn of(func: &Function, order: &Order) -> Self {
+        let mut demand = Self { uses: SecondaryMap::new(), epochs: SecondaryMap::new() };
+        let mut epoch = 0;
+        for &position in &order.uses_first {
+            let Node::Body(block) = order.nodes[position] else { continue };
+            for inst in func.layout.block_insts(block).rev() {
+                demand.epochs[inst] = epoch;
+                if Self::has_effect(func, inst) {
+                    epoch += 1;
+                }
+                let mut results = func.dfg.inst_results(inst).iter();
+                if Self::has_effect(func, inst) || results.any(|r| demand.uses[*r] > 0) {
+                    for value in func.dfg.inst_values(inst) {
+                        demand.uses[func.dfg.resolve_aliases(value)] += 1;
+                    }
+                }
+            }
+            epoch += 1;
+        }
+        demand
+    }
+
+    /// Whether a value has one use.
+    pub(super) fn once(&self, value: Value) -> bool {
+        self.uses[value] == 1
+    }
+
+    /// Whether no instruction between two of one block writes memory.
+    pub(super) fn same_memory(&self, a: ir::Inst, b: ir::Inst) -> bool {
+        self.epochs[a] == self.epochs[b]
+    }
+
+    /// Whether an instruction must be kept though nobody uses its results. A load whose result is
+    /// unused is dropped, even one that might trap.
+    pub(super) fn has_effect(func: &Function, inst: ir::Inst) -> bool {
+        match func.dfg.insts[inst] {
+            InstructionData::Call { func_ref, .. } => match intrinsic(func, func_ref) {
+                Some(intrinsic) => !intrinsic.is_pure() && intrinsic != Intrinsic::LoadFirst,
+                None => true,
+            },
+            InstructionData::Load { .. } => false,
+            ref data => {
+                let opcode = data.opcode();
+                opcode.is_terminator()
+                    || opcode.is_branch()
+                    || opcode.can_store()
+                    || opcode.can_trap()
+                    || opcode.other_side_effects()
+            }
+        }
+    }
+}
+
+/// The intrinsic that a function reference stands for.
+pub(super) fn intrinsic(func: &Function, func_ref: FuncRef) -> Option<Intrinsic> {
+    match func.dfg.ext_funcs[func_ref].name {
+        ExternalName::User(name) => Intrinsic::from_name(&func.params.user_named_funcs()[name]),
+        _ => None,
+    }
+}

@@ -1,0 +1,208 @@
+//! The CPU this process runs on: its model, usable features, caches, and the cores it may use.
+//!
+//! ```
+//! let cpu = dsconv::cpu::CpuModel::host();
+//! println!("{} keeps its records in {}.toml", cpu.brand, cpu.file_stem());
+//! assert!(dsconv::cpu::available_cores() >= 1);
+//! ```
+
+use std::num::NonZero;
+use std::sync::OnceLock;
+
+use dsconv_kernels::Target;
+use serde::{Deserialize, Serialize};
+
+#[cfg(target_arch = "aarch64")]
+#[path = "cpu/aarch64.rs"]
+mod arch;
+#[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+#[path = "cpu/other.rs"]
+mod arch;
+#[cfg(target_arch = "x86_64")]
+#[path = "cpu/x86_64.rs"]
+mod arch;
+mod sysfs;
+
+/// A CPU model as far as it decides which schedule is fastest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuModel {
+    /// `GenuineIntel`, `AuthenticAMD`; on ARM the implementer, such as `ARM`; `unknown` where the
+    /// platform does not tell.
+    pub vendor: String,
+    /// Family; on ARM the implementer's code.
+    pub family: u32,
+    /// Model within the family; on ARM the part number.
+    pub model: u32,
+    /// Revision of the model; on ARM the variant times 16 plus the revision.
+    pub stepping: u32,
+    /// The name that the CPU gives itself; may be empty.
+    pub brand: String,
+    /// Instruction set extensions that generated code may use: the CPU has them and the operating
+    /// system saves their registers. Sorted by name, as `std` names them.
+    pub features: Vec<String>,
+    /// Bytes of a core's first-level data cache; 0 where the platform does not tell.
+    pub l1_bytes: usize,
+    /// Bytes of a core's second-level cache; 0 where the platform does not tell.
+    pub l2_bytes: usize,
+    /// Bytes of the shared third-level cache; 0 where there is none or the platform does not tell.
+    pub l3_bytes: usize,
+}
+
+/// Vendor of a CPU on a platform that does not tell.
+const UNKNOWN: &str = "unknown";
+
+/// Data caches of one core, in bytes; 0 where unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Caches {
+    l1: usize,
+    l2: usize,
+    l3: usize,
+}
+
+/// Who made the CPU and what it is called.
+#[derive(Debug)]
+struct Identity {
+    vendor: String,
+    family: u32,
+    model: u32,
+    stepping: u32,
+    brand: String,
+}
+
+impl CpuModel {
+    /// The CPU of this process. Read once: on a machine with several kinds of cores, this is the
+    /// core that asked first.
+    pub fn host() -> Self {
+        static HOST: OnceLock<CpuModel> = OnceLock::new();
+        HOST.get_or_init(Self::detect).clone()
+    }
+
+    fn detect() -> Self {
+        let Identity { vendor, family, model, stepping, brand } = arch::identity();
+        let mut features: Vec<String> = arch::features().into_iter().map(str::to_owned).collect();
+        features.sort();
+        let caches = arch::caches().or(sysfs::caches());
+        Self {
+            vendor,
+            family,
+            model,
+            stepping,
+            brand,
+            features,
+            l1_bytes: caches.l1,
+            l2_bytes: caches.l2,
+            l3_bytes: caches.l3,
+        }
+    }
+
+    /// Name of this model's database file, without its extension: `genuineintel-6-143-8`. Holds
+    /// only lower-case letters, digits and `-`.
+    pub fn file_stem(&self) -> String {
+        let mut vendor: String = self
+            .vendor
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|letter| letter.to_ascii_lowercase())
+            .take(32)
+            .collect();
+        if vendor.is_empty() {
+            vendor.push_str(UNKNOWN);
+        }
+        format!("{vendor}-{}-{}-{}", self.family, self.model, self.stepping)
+    }
+
+    /// Whether both are the same model, stepping included: a record of one is exact for the other.
+    pub fn is_same_model(&self, other: &Self) -> bool {
+        self.is_same_microarchitecture(other) && self.stepping == other.stepping
+    }
+
+    /// Whether both are the same vendor, family and model, of whatever stepping. Where the platform
+    /// does not tell the vendor, features and caches must agree, too.
+    pub fn is_same_microarchitecture(&self, other: &Self) -> bool {
+        let identity = |cpu: &Self| (cpu.vendor.to_ascii_lowercase(), cpu.family, cpu.model);
+        let caches = |cpu: &Self| (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes);
+        let is_alike = || self.features == other.features && caches(self) == caches(other);
+        identity(self) == identity(other) && (self.vendor != UNKNOWN || is_alike())
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Identity {
+    fn unknown() -> Self {
+        let (vendor, brand) = (UNKNOWN.to_owned(), String::new());
+        Self { vendor, family: 0, model: 0, stepping: 0, brand }
+    }
+}
+
+impl Caches {
+    /// These sizes, and the others' where these are unknown.
+    fn or(self, other: Self) -> Self {
+        let pick = |own, other| if own > 0 { own } else { other };
+        Self {
+            l1: pick(self.l1, other.l1),
+            l2: pick(self.l2, other.l2),
+            l3: pick(self.l3, other.l3),
+        }
+    }
+}
+
+/// [`Target::host`] with the cache sizes of this CPU, where the platform tells them.
+pub fn host_target() -> Target {
+    let target = Target::host();
+    let cpu = CpuModel::host();
+    let known = |bytes, guess| if bytes > 0 { bytes } else { guess };
+    target.with_caches(known(cpu.l1_bytes, target.l1_bytes), known(cpu.l2_bytes, target.l2_bytes))
+}
+
+/// Cores that this process may use: [`std::thread::available_parallelism`], which on Linux honours
+/// the affinity mask and the cgroup's CPU quota, and never exceeds the machine. Asked anew at each
+/// call, since quotas change.
+pub fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_has_a_file_name_and_plausible_caches() {
+        let cpu = CpuModel::host();
+        assert_eq!(cpu, CpuModel::host());
+        assert!(!cpu.file_stem().is_empty());
+        if cpu.l1_bytes > 0 && cpu.l2_bytes > 0 {
+            assert!((4 << 10..4 << 20).contains(&cpu.l1_bytes), "{cpu:?}");
+            assert!(cpu.l2_bytes > cpu.l1_bytes, "{cpu:?}");
+        }
+        let mut sorted = cpu.features.clone();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(cpu.features, sorted);
+    }
+
+    #[test]
+    fn a_file_stem_cannot_leave_its_folder() {
+        let cpu = CpuModel { vendor: "../Etc/\0 x".into(), stepping: 7, ..CpuModel::host() };
+        let stem = cpu.file_stem();
+        assert!(stem.starts_with("etcx-") && stem.ends_with("-7"), "{stem}");
+        let cpu = CpuModel { vendor: "::".into(), ..cpu };
+        assert!(cpu.file_stem().starts_with("unknown-"), "{}", cpu.file_stem());
+    }
+
+    #[test]
+    fn models_differ_by_stepping_and_microarchitectures_by_model() {
+        let cpu = CpuModel::host();
+        let later = CpuModel { stepping: cpu.stepping + 1, ..cpu.clone() };
+        let other = CpuModel { model: cpu.model + 1, ..cpu.clone() };
+        assert!(cpu.is_same_model(&cpu) && cpu.is_same_microarchitecture(&later));
+        assert!(!cpu.is_same_model(&later) && !cpu.is_same_microarchitecture(&other));
+        let unknown = CpuModel { vendor: UNKNOWN.to_owned(), ..cpu };
+        let larger = CpuModel { l2_bytes: unknown.l2_bytes + 1, ..unknown.clone() };
+        assert!(unknown.is_same_model(&unknown) && !unknown.is_same_microarchitecture(&larger));
+    }
+
+    #[test]
+    fn the_process_may_use_a_core() {
+        assert!(available_cores() >= 1);
+    }
+}

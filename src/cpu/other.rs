@@ -1,0 +1,15 @@
+//! Architectures that the kernels are not generated for: nothing is known.
+
+use super::{Caches, Identity};
+
+pub(super) fn identity() -> Identity {
+    Identity::unknown()
+}
+
+pub(super) fn features() -> Vec<&'static str> {
+    Vec::new()
+}
+
+pub(super) fn caches() -> Caches {
+    Caches::default()
+}

@@ -1,0 +1,434 @@
+//! Fair times in little time: round-robin sampling, early elimination, a paired confirmation.
+//!
+//! ```
+//! use dsconv_tuning::measure::{median, median_absolute_deviation};
+//!
+//! assert_eq!(median(&[3.0, 1.0, 2.0, 10.0]), 2.5);
+//! assert_eq!(median_absolute_deviation(&[3.0, 1.0, 2.0, 10.0]), 1.0);
+//! ```
+//!
+//! Candidates of one [`race`](Race) are sampled in turn, so that a change of clock frequency or a
+//! busy neighbour meets all of them alike. A candidate leaves as soon as its *fastest* sample is
+//! too far behind the best *median*: an interrupted sample costs time, never a good schedule. The
+//! stored numbers come from a [`confirmation`](Race::confirm) in which the few best and the
+//! untuned default take turns once more with fresh samples; a winner by one lucky sample does not
+//! survive it. Users of Kernel Tuner or TVM get a mean of a few back-to-back repeats instead.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use dsconv::Measurement;
+use dsconv_kernels::Schedule;
+
+use crate::bench::Bench;
+use crate::trial::{Outcome, Trial};
+
+/// Time that a sample lasts at least; shorter kernels run several times per sample. The clock's
+/// own resolution and cost (some 30 ns) is then below 0.1 %.
+const SAMPLE_NS: u64 = 50_000;
+/// Runs in a sample at most.
+const MOST_REPEATS: u64 = 10_000;
+/// Samples taken of a candidate that stays in a race to the end.
+pub const RACE_SAMPLES: usize = 5;
+/// Samples per schedule in the confirmation, if the budget allows.
+pub const CONFIRM_SAMPLES: usize = 31;
+/// A candidate whose single run takes this many times the best's median is dropped without a
+/// sample.
+const HOPELESS_RUN: f64 = 3.0;
+/// A single run below this time that seems hopeless is repeated once before it is believed: it
+/// may have been interrupted, which takes a few milliseconds.
+const SECOND_CHANCE_NS: u64 = 20_000_000;
+/// How far a candidate's fastest sample may lie behind the best median, by its number of samples.
+/// Noise between samples of one kernel is 1-5 % on a quiet machine.
+const MARGINS: [f64; RACE_SAMPLES] = [1.5, 1.25, 1.15, 1.1, 1.07];
+
+/// Time since some fixed moment.
+pub trait Clock {
+    /// Nanoseconds since that moment; never runs backwards.
+    fn now_ns(&self) -> u64;
+}
+
+/// The monotonic clock of the operating system.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// A clock that shows zero now.
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Middle value; the mean of the two middle values where their number is even, NaN where there is
+/// none.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        len if len % 2 == 1 => sorted[middle],
+        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+/// Median of the distances to the median.
+pub fn median_absolute_deviation(values: &[f64]) -> f64 {
+    let center = median(values);
+    let distances: Vec<f64> = values.iter().map(|value| (value - center).abs()).collect();
+    median(&distances)
+}
+
+/// Median, minimum and spread of samples in microseconds.
+///
+/// # Panics
+///
+/// If there are no samples.
+pub fn summarize(samples_us: &[f64]) -> Measurement {
+    assert!(!samples_us.is_empty(), "a measurement needs a sample");
+    Measurement {
+        median_us: median(samples_us),
+        min_us: samples_us.iter().copied().fold(f64::INFINITY, f64::min),
+        spread_us: median_absolute_deviation(samples_us),
+        samples: u32::try_from(samples_us.len()).unwrap_or(u32::MAX),
+    }
+}
+
+/// Times one prepared kernel: two runs to warm up, then samples of at least 50 us each until
+/// `budget` is used up or there are 101 samples; one sample at least.
+///
+/// # Errors
+///
+/// Returns the first error of `run`.
+pub fn time_block<E>(
+    budget: Duration,
+    mut run: impl FnMut() -> Result<(), E>,
+) -> Result<Measurement, E> {
+    const MOST_SAMPLES: usize = 101;
+    let clock = SystemClock::start();
+    let until_ns = u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX);
+    let mut time = |repeats: u64| -> Result<u64, E> {
+        let start = clock.now_ns();
+        for _ in 0..repeats {
+            run()?;
+        }
+        Ok(black_box(clock.now_ns() - start))
+    };
+    time(1)?;
+    let mut repeats = repeats_for(time(1)?);
+    let mut samples_us = Vec::new();
+    loop {
+        let elapsed = time(repeats)?;
+        if samples_us.is_empty() && is_too_short(elapsed, repeats) {
+            repeats = repeats_for(elapsed / repeats);
+        } else {
+            samples_us.push(per_run_us(elapsed, repeats));
+        }
+        let enough = samples_us.len() >= MOST_SAMPLES || clock.now_ns() >= until_ns;
+        if enough && !samples_us.is_empty() {
+            return Ok(summarize(&samples_us));
+        }
+    }
+}
+
+/// Runs per sample of a kernel that takes `run_ns`.
+fn repeats_for(run_ns: u64) -> u64 {
+    SAMPLE_NS.div_ceil(run_ns.max(1)).clamp(1, MOST_REPEATS)
+}
+
+/// Whether a sample is so short that its number of repeats rests on a run that was too slow: the
+/// first ones fetch code and data.
+fn is_too_short(sample_ns: u64, repeats: u64) -> bool {
+    sample_ns < SAMPLE_NS / 2 && repeats < MOST_REPEATS
+}
+
+fn per_run_us(sample_ns: u64, repeats: u64) -> f64 {
+    sample_ns as f64 / repeats as f64 / 1_000.0
+}
+
+/// A verified candidate in a race.
+#[derive(Debug)]
+pub struct Contender<K> {
+    /// Its schedule.
+    pub schedule: Schedule,
+    kernel: K,
+    repeats: u64,
+    samples_us: Vec<f64>,
+    /// Samples from before the confirmation.
+    stale_us: Vec<f64>,
+}
+
+impl<K> Contender<K> {
+    /// The samples so far, in one figure each.
+    ///
+    /// # Panics
+    ///
+    /// Never: a contender enters a race with a sample.
+    pub fn measurement(&self) -> Measurement {
+        summarize(&self.samples_us)
+    }
+
+    /// The samples so far as the fate of the schedule.
+    pub fn trial(&self) -> Trial {
+        Trial { schedule: self.schedule, outcome: Outcome::Measured(self.measurement()) }
+    }
+
+    fn median_us(&self) -> f64 {
+        median(&self.samples_us)
+    }
+
+    fn is_behind(&self, best_us: f64) -> bool {
+        let fastest = self.samples_us.iter().copied().fold(f64::INFINITY, f64::min);
+        let margin = MARGINS[self.samples_us.len().min(MARGINS.len()) - 1];
+        fastest > margin * best_us
+    }
+}
+
+/// Verified candidates that take turns, and the clock they are timed by.
+#[derive(Debug)]
+pub struct Race<'a, B: Bench, C> {
+    bench: &'a mut B,
+    clock: &'a C,
+    /// Moment at which no further run starts.
+    until_ns: u64,
+    running: Vec<Contender<B::Kernel>>,
+}
+
+impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
+    /// A race with nobody in it, in which no run starts once the clock shows `until_ns`.
+    pub fn new(bench: &'a mut B, clock: &'a C, until_ns: u64) -> Self {
+        Self { bench, clock, until_ns, running: Vec::new() }
+    }
+
+    /// The bench, to compile and verify the next candidate on.
+    pub fn bench(&mut self) -> &mut B {
+        self.bench
+    }
+
+    /// Moves the moment at which no further run starts.
+    pub fn set_until(&mut self, until_ns: u64) {
+        self.until_ns = until_ns;
+    }
+
+    /// Whether the time is up.
+    pub fn is_over(&self) -> bool {
+        self.clock.now_ns() >= self.until_ns
+    }
+
+    /// Lowest median in the race so far.
+    pub fn best_us(&self) -> Option<f64> {
+        self.running.iter().map(Contender::median_us).min_by(f64::total_cmp)
+    }
+
+    /// Time that one sample of every contender takes, in nanoseconds.
+    pub fn round_ns(&self) -> u64 {
+        let sample_us = |c: &Contender<B::Kernel>| c.repeats as f64 * c.median_us();
+        (self.running.iter().map(sample_us).sum::<f64>() * 1_000.0) as u64
+    }
+
+    /// Lets a verified candidate warm up and takes its first sample. A hopeless one is returned
+    /// at once: after a single run of 3 times the best median, or after a sample of 1.5 times. A
+    /// run that an interruption may explain is repeated once before it is believed.
+    ///
+    /// Always runs the candidate once, whatever the time.
+    pub fn enter(&mut self, schedule: Schedule, kernel: B::Kernel) -> Option<Contender<B::Kernel>> {
+        let (samples_us, stale_us) = (Vec::new(), Vec::new());
+        let mut contender = Contender { schedule, kernel, repeats: 1, samples_us, stale_us };
+        let best_us = self.best_us().unwrap_or(f64::INFINITY);
+        let is_slow = |run_ns: u64, margin: f64| per_run_us(run_ns, 1) > margin * best_us;
+
+        let mut run_ns = self.time(&mut contender);
+        if is_slow(run_ns, HOPELESS_RUN) && run_ns < SECOND_CHANCE_NS && !self.is_over() {
+            run_ns = run_ns.min(self.time(&mut contender));
+        }
+        contender.samples_us.push(per_run_us(run_ns, 1));
+        if is_slow(run_ns, HOPELESS_RUN) {
+            return Some(contender);
+        }
+        if !self.is_over() {
+            let sample_ns = self.calibrate(&mut contender, run_ns);
+            // Whichever is less: the run may have been the less disturbed look.
+            let sample_us = per_run_us(sample_ns, contender.repeats).min(per_run_us(run_ns, 1));
+            contender.samples_us = vec![sample_us];
+        }
+        if contender.is_behind(best_us) {
+            return Some(contender);
+        }
+        self.running.push(contender);
+        None
+    }
+
+    /// Sets how often a contender runs in a sample, given the time of one run, and takes a sample.
+    fn calibrate(&mut self, contender: &mut Contender<B::Kernel>, run_ns: u64) -> u64 {
+        if !self.bench.is_repeatable() {
+            return self.time(contender);
+        }
+        contender.repeats = repeats_for(run_ns);
+        let sample_ns = self.time(contender);
+        if !is_too_short(sample_ns, contender.repeats) || self.is_over() {
+            return sample_ns;
+        }
+        contender.repeats = repeats_for(sample_ns / contender.repeats);
+        self.time(contender)
+    }
+
+    /// Samples all contenders in turn until each has [`RACE_SAMPLES`] or time is up, and returns
+    /// those that fell behind on the way. What stays is sorted, the best first.
+    pub fn run(&mut self) -> Vec<Contender<B::Kernel>> {
+        let mut dropped = Vec::new();
+        while self.sample_each(RACE_SAMPLES) {
+            let Some(best_us) = self.best_us() else { break };
+            dropped.extend(self.running.extract_if(.., |contender| contender.is_behind(best_us)));
+        }
+        self.sort();
+        dropped
+    }
+
+    /// Keeps the best `count` for the next race; the others are returned.
+    pub fn keep_best(&mut self, count: usize) -> Vec<Contender<B::Kernel>> {
+        self.sort();
+        self.running.split_off(count.min(self.running.len()))
+    }
+
+    /// Contenders in the race, in its order.
+    pub fn running(&self) -> &[Contender<B::Kernel>] {
+        &self.running
+    }
+
+    /// Lets a contender into the race again.
+    pub fn readmit(&mut self, contender: Contender<B::Kernel>) {
+        self.running.push(contender);
+    }
+
+    /// Forgets all samples but the last one of each contender, so that the next race rests on
+    /// samples taken side by side.
+    pub fn refresh(&mut self) {
+        for contender in &mut self.running {
+            let last = contender.samples_us.len() - 1;
+            contender.samples_us.drain(..last);
+        }
+    }
+
+    /// Samples all contenders in turn with nothing carried over, [`CONFIRM_SAMPLES`] each or
+    /// until time is up, and sorts them by their medians. Every second round runs in reverse, so
+    /// that nobody always follows the same neighbour and a steady drift cancels. Contenders that
+    /// time leaves without a fresh sample keep what they had.
+    pub fn confirm(&mut self) -> &[Contender<B::Kernel>] {
+        for contender in &mut self.running {
+            contender.stale_us = std::mem::take(&mut contender.samples_us);
+        }
+        while self.sample_each(CONFIRM_SAMPLES) {
+            self.running.reverse();
+        }
+        for contender in &mut self.running {
+            if contender.samples_us.is_empty() {
+                contender.samples_us = std::mem::take(&mut contender.stale_us);
+            }
+        }
+        self.sort();
+        &self.running
+    }
+
+    /// One sample of each contender that has fewer than `wanted`; whether there was any and time
+    /// is left.
+    fn sample_each(&mut self, wanted: usize) -> bool {
+        let mut running = std::mem::take(&mut self.running);
+        let mut sampled = false;
+        for contender in running.iter_mut().filter(|c| c.samples_us.len() < wanted) {
+            if self.is_over() {
+                sampled = false;
+                break;
+            }
+            let sample_ns = self.time(contender);
+            contender.samples_us.push(per_run_us(sample_ns, contender.repeats));
+            sampled = true;
+        }
+        self.running = running;
+        sampled
+    }
+
+    /// Nanoseconds of one sample.
+    fn time(&mut self, contender: &mut Contender<B::Kernel>) -> u64 {
+        self.bench.before_sample();
+        let start = self.clock.now_ns();
+        for _ in 0..contender.repeats {
+            self.bench.run(&mut contender.kernel);
+        }
+        self.clock.now_ns() - start
+    }
+
+    /// Best first.
+    fn sort(&mut self) {
+        self.running.sort_by(|a, b| a.median_us().total_cmp(&b.median_us()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_odd_number_is_the_middle_one() {
+        assert_eq!(median(&[5.0]), 5.0);
+        assert_eq!(median(&[9.0, 1.0, 5.0]), 5.0);
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_is_the_mean_of_the_middle_two() {
+        assert_eq!(median(&[4.0, 1.0]), 2.5);
+        assert_eq!(median(&[100.0, 1.0, 3.0, 2.0]), 2.5);
+    }
+
+    #[test]
+    fn the_median_of_nothing_is_not_a_number() {
+        assert!(median(&[]).is_nan());
+        assert!(median_absolute_deviation(&[]).is_nan());
+    }
+
+    #[test]
+    fn one_outlier_moves_neither_median_nor_spread_far() {
+        let samples = [10.0, 10.2, 9.8, 10.1, 900.0];
+        let measurement = summarize(&samples);
+        assert_eq!(measurement.median_us, 10.1);
+        assert_eq!(measurement.min_us, 9.8);
+        assert!((measurement.spread_us - 0.1).abs() < 1e-9);
+        assert_eq!(measurement.samples, 5);
+    }
+
+    #[test]
+    fn the_spread_of_an_even_number_is_a_mean_of_two_distances() {
+        // Median 4.5; distances 3.5, 0.5, 0.5, 5.5.
+        assert_eq!(median_absolute_deviation(&[1.0, 4.0, 5.0, 10.0]), 2.0);
+    }
+
+    #[test]
+    fn short_runs_are_repeated_until_a_sample_is_long_enough() {
+        for run_ns in [1, 7, 100, 49_999, 50_000, 50_001, 1_000_000_000] {
+            let repeats = repeats_for(run_ns);
+            let sample_ns = repeats * run_ns;
+            assert!(sample_ns >= SAMPLE_NS || repeats == MOST_REPEATS, "{run_ns}");
+            assert!(repeats == 1 || (repeats - 1) * run_ns < SAMPLE_NS, "{run_ns}");
+        }
+        assert_eq!(repeats_for(0), MOST_REPEATS);
+    }
+
+    #[test]
+    fn a_block_is_timed_at_least_once_and_its_error_is_passed_on() {
+        let mut runs = 0;
+        let measurement = time_block(Duration::ZERO, || {
+            runs += 1;
+            Ok::<(), ()>(())
+        });
+        assert!(measurement.is_ok_and(|measurement| measurement.samples >= 1));
+        assert!(runs > 2);
+        assert_eq!(time_block(Duration::ZERO, || Err("broken")).err(), Some("broken"));
+    }
+}

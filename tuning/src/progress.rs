@@ -1,0 +1,134 @@
+//! What is known while tuning goes on, whom it is told to, and the record at the end.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
+
+use dsconv::{Provenance, Record, RunnerUp};
+use dsconv_kernels::{CheckedSchedule, Schedule};
+
+use crate::measure::{Clock, Contender};
+use crate::space::SpaceSummary;
+use crate::strategy::Strategy;
+use crate::trial::Trial;
+use crate::{Observer, Phase, Status, StopReason, TuneOptions, Tuned};
+
+/// The trials so far and their observer.
+pub(crate) struct Progress<'a, C> {
+    options: &'a TuneOptions,
+    clock: &'a C,
+    observer: &'a mut dyn Observer,
+    trials: Vec<Trial>,
+    tried: HashSet<Schedule>,
+    best_us: Option<f64>,
+}
+
+impl<'a, C: Clock> Progress<'a, C> {
+    pub(crate) fn new(
+        options: &'a TuneOptions,
+        clock: &'a C,
+        observer: &'a mut dyn Observer,
+    ) -> Self {
+        let (trials, tried) = (Vec::new(), HashSet::new());
+        Self { options, clock, observer, trials, tried, best_us: None }
+    }
+
+    pub(crate) fn started(&mut self, space: &SpaceSummary) {
+        self.observer.started(space);
+    }
+
+    pub(crate) fn confirming(&mut self) {
+        let status = self.status(Phase::Confirm);
+        self.observer.confirming(&status);
+    }
+
+    /// Reports the contenders that were not reported before.
+    pub(crate) fn report_new<K>(&mut self, strategy: &mut dyn Strategy, ended: &[Contender<K>]) {
+        for contender in ended {
+            if !self.tried.contains(&contender.schedule) {
+                self.report(strategy, contender.trial());
+            }
+        }
+    }
+
+    /// Tells strategy and observer of a trial.
+    pub(crate) fn report(&mut self, strategy: &mut dyn Strategy, trial: Trial) {
+        if let Some(us) = trial.median_us() {
+            self.best_us = Some(self.best_us.map_or(us, |best| best.min(us)));
+        }
+        tracing::debug!(schedule = ?trial.schedule, outcome = %trial.outcome, "trial");
+        strategy.observe(&trial);
+        self.tried.insert(trial.schedule);
+        self.trials.push(trial);
+        let status = self.status(Phase::Search);
+        self.observer.trial(&self.trials[self.trials.len() - 1], &status);
+    }
+
+    /// Trials that the options still allow.
+    pub(crate) fn trials_left(&self) -> usize {
+        let most = self.options.max_trials.map_or(usize::MAX, |most| most as usize);
+        most.saturating_sub(self.trials.len())
+    }
+
+    /// Why a strategy that was asked for [`Progress::trials_left`] schedules proposed none.
+    pub(crate) fn why_none_proposed(&self) -> StopReason {
+        if self.trials_left() == 0 { StopReason::MaxTrials } else { StopReason::Exhausted }
+    }
+
+    /// Why the search should end before the next candidate, if it should.
+    pub(crate) fn stop_reason(&mut self, is_over: bool) -> Option<StopReason> {
+        if self.observer.is_cancelled() {
+            Some(StopReason::Cancelled)
+        } else {
+            is_over.then_some(StopReason::Budget)
+        }
+    }
+
+    /// The record of the first of `ranking`, which holds the default too.
+    pub(crate) fn finish(
+        self,
+        ranking: &[Trial],
+        default: &CheckedSchedule,
+        space: SpaceSummary,
+        stopped: StopReason,
+    ) -> Tuned {
+        let is_default = |trial: &&Trial| trial.schedule == *default.schedule();
+        let default_trial = ranking.iter().find(is_default).expect("the default was confirmed");
+        let measurement =
+            |trial: &Trial| *trial.measurement().expect("only measured schedules are confirmed");
+        let options = self.options;
+        let record = Record {
+            workload: *default.workload(),
+            isa: default.target().isa,
+            threads: options.threads,
+            objective: options.objective,
+            schedule: ranking[0].schedule,
+            measurement: measurement(&ranking[0]),
+            runner_up: ranking.get(1).map(|trial| RunnerUp {
+                schedule: trial.schedule,
+                median_us: measurement(trial).median_us,
+            }),
+            provenance: Provenance {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                strategy: options.strategy.to_string(),
+                trials: self.trials.len() as u64,
+                seed: options.seed,
+                date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+                default_us: measurement(default_trial).median_us,
+            },
+        };
+        Tuned { record, trials: self.trials, default: default_trial.clone(), space, stopped }
+    }
+
+    fn status(&self, phase: Phase) -> Status {
+        let elapsed = Duration::from_nanos(self.clock.now_ns());
+        let budget = self.options.budget;
+        Status {
+            trials: self.trials.len() as u64,
+            best_us: self.best_us,
+            elapsed,
+            budget,
+            remaining: budget.saturating_sub(elapsed),
+            phase,
+        }
+    }
+}

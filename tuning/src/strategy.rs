@@ -1,0 +1,97 @@
+//! What proposes schedules: a [`Strategy`] is asked for schedules and told what became of them.
+//!
+//! ```
+//! use dsconv_tuning::StrategyKind;
+//!
+//! let kind: StrategyKind = "exhaustive".parse()?;
+//! assert_eq!(kind.to_string(), "exhaustive");
+//! # Ok::<(), dsconv_tuning::UnknownStrategy>(())
+//! ```
+//!
+//! A strategy never decides when to stop and never sees a clock: the budget belongs to the driver,
+//! so that one strategy can be run against hardware, a recorded landscape or a formula.
+
+use std::fmt;
+use std::str::FromStr;
+
+use dsconv_kernels::Schedule;
+use serde::{Deserialize, Serialize};
+
+use crate::space::SearchSpace;
+use crate::trial::Trial;
+
+mod exhaustive;
+mod random;
+
+pub use exhaustive::Exhaustive;
+pub use random::Random;
+
+/// Proposes schedules and learns from their trials.
+pub trait Strategy {
+    /// The next schedules to try, at most `count`; none once the strategy has nothing left. No
+    /// schedule is proposed twice.
+    fn propose(&mut self, count: usize) -> Vec<Schedule>;
+
+    /// Takes note of what became of a schedule. The untuned default is observed first, though
+    /// nobody proposed it.
+    fn observe(&mut self, trial: &Trial);
+}
+
+/// The strategies by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum StrategyKind {
+    /// Every schedule of the space, those nearest to the untuned default first.
+    Exhaustive,
+    /// Every schedule of the space in an order drawn from the seed. With a budget that suffices
+    /// for the whole space it is as complete as [`StrategyKind::Exhaustive`].
+    #[default]
+    Random,
+}
+
+/// A name that no strategy has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no strategy is called {name:?}; there are: exhaustive, random")]
+pub struct UnknownStrategy {
+    /// The name.
+    pub name: String,
+}
+
+impl StrategyKind {
+    /// All strategies.
+    pub const ALL: [Self; 2] = [Self::Exhaustive, Self::Random];
+
+    /// Name of the strategy, as [`FromStr`] reads it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exhaustive => "exhaustive",
+            Self::Random => "random",
+        }
+    }
+
+    /// A strategy over `space` that does not propose `default`, which the driver tries by itself.
+    pub fn build(self, space: &SearchSpace, default: &Schedule, seed: u64) -> Box<dyn Strategy> {
+        match self {
+            Self::Exhaustive => Box::new(Exhaustive::new(space, default)),
+            Self::Random => Box::new(Random::new(space, default, seed)),
+        }
+    }
+}
+
+impl fmt::Display for StrategyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for StrategyKind {
+    type Err = UnknownStrategy;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStrategy> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == text)
+            .ok_or_else(|| UnknownStrategy { name: text.to_owned() })
+    }
+}

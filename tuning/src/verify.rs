@@ -1,0 +1,299 @@
+//! Whether a compiled schedule computes what the reference computes.
+//!
+//! Every kernel repeats the reference's operations in the reference's order, so verification is
+//! equality, not tolerance; any NaN equals any NaN. The output is handed to a kernel full of
+//! canaries, inside a larger buffer whose margins must survive: an element that was left out and a
+//! write past either end are found whatever the values.
+
+use std::fmt;
+
+use dsconv_kernels::{RunError, Workload, reference};
+
+use crate::data::Tensors;
+
+/// A NaN that no arithmetic makes: an element that still holds it was never written.
+const CANARY: u32 = 0x7fde_adbe;
+/// Elements beside the output that a kernel must leave alone, on either side: four of the widest
+/// vectors.
+const MARGIN: usize = 64;
+
+/// How the output of a kernel differs from the reference's.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Mismatch {
+    /// Elements of another value.
+    Value {
+        /// Index of the first such element in the output.
+        index: usize,
+        /// Its batch, channel, row and column.
+        coordinates: [usize; 4],
+        /// What the reference computed.
+        expected: f32,
+        /// What the kernel computed.
+        actual: f32,
+        /// Number of such elements.
+        count: usize,
+    },
+    /// Elements that the kernel never wrote.
+    Unwritten {
+        /// Index of the first such element in the output.
+        index: usize,
+        /// Its batch, channel, row and column.
+        coordinates: [usize; 4],
+        /// Number of such elements.
+        count: usize,
+    },
+    /// Elements outside the output that the kernel wrote.
+    Outside {
+        /// Index of the first such element, counted from the start of the output.
+        index: isize,
+        /// Number of such elements.
+        count: usize,
+    },
+    /// The kernel refused its own workload's tensors.
+    NotRun(RunError),
+}
+
+/// The reference's output for one set of tensors, computed once per tuning.
+#[derive(Debug)]
+pub struct Oracle {
+    workload: Workload,
+    expected: Vec<f32>,
+}
+
+/// Memory for one output, with margins that a kernel must leave alone.
+#[derive(Debug)]
+pub struct GuardedOutput {
+    buffer: Vec<f32>,
+}
+
+impl Oracle {
+    /// Runs the reference.
+    ///
+    /// # Panics
+    ///
+    /// If `tensors` belong to another workload.
+    pub fn new(workload: &Workload, tensors: &Tensors) -> Self {
+        let mut expected = vec![0.0; workload.output_len()];
+        let residual = tensors.residual();
+        reference::run(workload, &tensors.weights(), &tensors.input, residual, &mut expected)
+            .expect("the tensors were made for this workload");
+        Self { workload: *workload, expected }
+    }
+
+    /// Compares what a kernel left in `output`.
+    ///
+    /// # Errors
+    ///
+    /// Returns how it differs: first what was written outside, then what was not written, then
+    /// what has another value.
+    pub fn check(&self, output: &GuardedOutput) -> Result<(), Mismatch> {
+        output.check_margins()?;
+        let actual = output.as_slice();
+        let expected = &self.expected;
+        let unwritten = |index: &usize| actual[*index].to_bits() == CANARY;
+        if let Some((index, count)) = first_and_count((0..expected.len()).filter(unwritten)) {
+            return Err(Mismatch::Unwritten { index, coordinates: self.coordinates(index), count });
+        }
+        let differs = |index: &usize| !same(expected[*index], actual[*index]);
+        if let Some((index, count)) = first_and_count((0..expected.len()).filter(differs)) {
+            return Err(Mismatch::Value {
+                index,
+                coordinates: self.coordinates(index),
+                expected: expected[index],
+                actual: actual[index],
+                count,
+            });
+        }
+        Ok(())
+    }
+
+    fn coordinates(&self, index: usize) -> [usize; 4] {
+        use dsconv_kernels::Layout;
+        let [_, channels, rows, cols] = self.workload.output_shape();
+        match self.workload.layout() {
+            Layout::Nchw => [
+                index / (channels * rows * cols),
+                index / (rows * cols) % channels,
+                index / cols % rows,
+                index % cols,
+            ],
+            Layout::Nhwc => [
+                index / (rows * cols * channels),
+                index % channels,
+                index / (cols * channels) % rows,
+                index / channels % cols,
+            ],
+        }
+    }
+}
+
+/// Equal bits, or two NaNs.
+fn same(expected: f32, actual: f32) -> bool {
+    expected.to_bits() == actual.to_bits() || (expected.is_nan() && actual.is_nan())
+}
+
+fn first_and_count(mut indices: impl Iterator<Item = usize>) -> Option<(usize, usize)> {
+    let first = indices.next()?;
+    Some((first, 1 + indices.count()))
+}
+
+impl GuardedOutput {
+    /// Memory for the output of `workload`, full of canaries.
+    pub fn new(workload: &Workload) -> Self {
+        let elements = workload.output_len() + 2 * MARGIN;
+        Self { buffer: vec![f32::from_bits(CANARY); elements] }
+    }
+
+    /// Fills output and margins with canaries again.
+    pub fn reset(&mut self) {
+        self.buffer.fill(f32::from_bits(CANARY));
+    }
+
+    /// The output.
+    pub fn as_slice(&self) -> &[f32] {
+        &self.buffer[MARGIN..self.buffer.len() - MARGIN]
+    }
+
+    /// The output, for a kernel to write.
+    pub fn as_mut_slice(&mut self) -> &mut [f32] {
+        let end = self.buffer.len() - MARGIN;
+        &mut self.buffer[MARGIN..end]
+    }
+
+    fn check_margins(&self) -> Result<(), Mismatch> {
+        let output = MARGIN..self.buffer.len() - MARGIN;
+        let overwritten =
+            |index: &usize| !output.contains(index) && self.buffer[*index].to_bits() != CANARY;
+        match first_and_count((0..self.buffer.len()).filter(overwritten)) {
+            Some((index, count)) => {
+                Err(Mismatch::Outside { index: index as isize - MARGIN as isize, count })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = |[batch, channel, row, col]: [usize; 4]| {
+            format!("batch {batch}, channel {channel}, row {row}, column {col}")
+        };
+        match self {
+            Self::Value { index, coordinates, expected, actual, count } => write!(
+                f,
+                "{count} elements differ, the first at {index} ({}): {actual:e} instead of {expected:e}",
+                at(*coordinates),
+            ),
+            Self::Unwritten { index, coordinates, count } => write!(
+                f,
+                "{count} elements were not written, the first at {index} ({})",
+                at(*coordinates),
+            ),
+            Self::Outside { index, count } => {
+                write!(f, "{count} elements outside the output were written, the first at {index}")
+            }
+            Self::NotRun(error) => write!(f, "the kernel did not run: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small(layout: &str) -> (Workload, Oracle) {
+        let line = format!("f32 {layout} 2x3x5x4 dw:3x3,p1,bias pw:7,bias");
+        let workload = line.parse().expect("a workload");
+        let oracle = Oracle::new(&workload, &Tensors::ordinary(&workload, 1));
+        (workload, oracle)
+    }
+
+    fn correct(workload: &Workload, oracle: &Oracle) -> GuardedOutput {
+        let mut output = GuardedOutput::new(workload);
+        output.as_mut_slice().copy_from_slice(&oracle.expected);
+        output
+    }
+
+    #[test]
+    fn the_references_own_output_passes() {
+        let (workload, oracle) = small("nchw");
+        assert_eq!(oracle.check(&correct(&workload, &oracle)), Ok(()));
+    }
+
+    #[test]
+    fn one_bit_is_a_mismatch_at_its_coordinates() {
+        for (layout, index) in [
+            // Batch 1, channel 2, row 3, column 1 of [2, 7, 5, 4].
+            ("nchw", ((7 + 2) * 5 + 3) * 4 + 1),
+            ("nhwc", ((5 + 3) * 4 + 1) * 7 + 2),
+        ] {
+            let (workload, oracle) = small(layout);
+            let mut output = correct(&workload, &oracle);
+            let expected = oracle.expected[index];
+            let actual = f32::from_bits(expected.to_bits() ^ 1);
+            output.as_mut_slice()[index] = actual;
+            let coordinates = [1, 2, 3, 1];
+            let mismatch = Mismatch::Value { index, coordinates, expected, actual, count: 1 };
+            assert_eq!(oracle.check(&output), Err(mismatch), "{layout}");
+        }
+    }
+
+    #[test]
+    fn any_nan_equals_any_nan_but_not_a_number() {
+        let (workload, mut oracle) = small("nchw");
+        oracle.expected[4] = f32::NAN;
+        let mut output = correct(&workload, &oracle);
+        output.as_mut_slice()[4] = -f32::NAN;
+        assert_eq!(oracle.check(&output), Ok(()));
+        output.as_mut_slice()[4] = 0.0;
+        assert!(matches!(oracle.check(&output), Err(Mismatch::Value { index: 4, count: 1, .. })));
+    }
+
+    #[test]
+    fn zeros_of_different_sign_differ() {
+        let (workload, mut oracle) = small("nchw");
+        oracle.expected[0] = 0.0;
+        let mut output = correct(&workload, &oracle);
+        output.as_mut_slice()[0] = -0.0;
+        assert!(matches!(oracle.check(&output), Err(Mismatch::Value { index: 0, .. })));
+    }
+
+    #[test]
+    fn elements_left_out_are_counted() {
+        let (workload, oracle) = small("nchw");
+        let mut output = GuardedOutput::new(&workload);
+        let written = oracle.expected.len() - 3;
+        output.as_mut_slice()[..written].copy_from_slice(&oracle.expected[..written]);
+        let error = oracle.check(&output).expect_err("three are missing");
+        assert!(matches!(error, Mismatch::Unwritten { index, count: 3, .. } if index == written));
+        assert_eq!(
+            error.to_string(),
+            "3 elements were not written, the first at 277 (batch 1, channel 6, row 4, column 1)"
+        );
+    }
+
+    #[test]
+    fn a_write_past_either_end_is_found() {
+        let (workload, oracle) = small("nchw");
+        let len = workload.output_len();
+        for (position, index) in [(MARGIN - 1, -1), (MARGIN + len, len as isize)] {
+            let mut output = correct(&workload, &oracle);
+            output.buffer[position] = 0.0;
+            assert_eq!(oracle.check(&output), Err(Mismatch::Outside { index, count: 1 }));
+        }
+    }
+
+    #[test]
+    fn a_reset_output_holds_nothing_of_the_run_before() {
+        let (workload, oracle) = small("nchw");
+        let mut output = correct(&workload, &oracle);
+        output.reset();
+        let count = workload.output_len();
+        assert!(
+            matches!(oracle.check(&output), Err(Mismatch::Unwritten { count: c, .. }) if c == count)
+        );
+    }
+}

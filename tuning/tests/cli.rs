@@ -1,0 +1,16 @@
+//! The `autotune` command from outside: exit codes, messages, files.
+
+#[path = "cli/explain.rs"]
+mod explain;
+#[path = "cli/numpy.rs"]
+mod numpy;
+#[path = "cli/run.rs"]
+mod run;
+#[path = "cli/sandbox.rs"]
+mod sandbox;
+#[path = "cli/show.rs"]
+mod show;
+#[path = "cli/tune.rs"]
+mod tune;
+#[path = "cli/usage.rs"]
+mod usage;

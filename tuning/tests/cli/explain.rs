@@ -1,0 +1,55 @@
+//! What would run, why, and its code.
+
+use crate::sandbox::Sandbox;
+
+const SHAPE: &str = "--shape 1x8x10x10 --out-channels 16";
+
+#[test]
+fn an_untuned_workload_is_explained_by_its_default() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.autotune(&format!("explain {SHAPE}")).stdout();
+    for word in ["workload  f32 nchw 1x8x10x10", "schedule  ", "origin    ", "function ", "block0"]
+    {
+        assert!(text.contains(word), "{word:?} in {text}");
+    }
+    assert!(text.contains("\nmachine code of function 0, "), "{text}");
+    if cfg!(target_arch = "x86_64") {
+        assert!(text.contains("  ret"), "{text}");
+        assert!(text.contains("\nL0:\n"), "loops have labels: {text}");
+    }
+}
+
+#[test]
+fn a_tuned_workload_is_explained_by_its_record() {
+    let sandbox = Sandbox::new();
+    let untuned = sandbox.autotune(&format!("explain {SHAPE} --no-clif --no-asm")).stdout();
+    sandbox.autotune(&format!("{SHAPE} --trials 2 --budget 20s --cache c.toml --json")).json();
+    let line = format!("explain {SHAPE} --no-clif --no-asm --cache c.toml");
+    let tuned = sandbox.autotune(&line).stdout();
+    let origin = |text: &str| {
+        text.lines().find(|line| line.starts_with("origin")).map(str::to_owned).expect("an origin")
+    };
+    assert_ne!(origin(&tuned), origin(&untuned));
+    let text = "f32 nchw 1x8x10x10 dw:3x3,p1,bias,relu pw:16,bias,relu";
+    let line = format!("explain --workload '{text}' --no-clif --no-asm --cache c.toml");
+    assert_eq!(origin(&sandbox.autotune(&line).stdout()), origin(&tuned));
+}
+
+#[test]
+fn parts_can_be_left_out() {
+    let sandbox = Sandbox::new();
+    let clif = sandbox.autotune(&format!("explain {SHAPE} --clif-only")).stdout();
+    assert!(clif.contains("function ") && !clif.contains("workload  "), "{clif}");
+    let asm = sandbox.autotune(&format!("explain {SHAPE} --asm-only")).stdout();
+    assert!(!asm.is_empty() && !asm.contains("function ") && !asm.contains("workload  "), "{asm}");
+    let neither = sandbox.autotune(&format!("explain {SHAPE} --no-clif --no-asm")).stdout();
+    assert!(!neither.contains("function ") && !neither.contains("machine code"), "{neither}");
+}
+
+#[test]
+fn a_cache_that_is_not_there_is_an_error() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .autotune(&format!("explain {SHAPE} --cache none.toml"))
+        .fails(1, &["error:", "none.toml"]);
+}

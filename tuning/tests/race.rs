@@ -1,0 +1,194 @@
+//! Races on a synthetic clock: who wins and who leaves, under noise, interruptions and drift.
+
+mod synthetic;
+
+use dsconv_kernels::Schedule;
+use dsconv_tuning::measure::{CONFIRM_SAMPLES, Clock, Contender, RACE_SAMPLES, Race};
+use synthetic::{FakeBench, Noise, schedules};
+
+const FOREVER: u64 = u64::MAX;
+
+/// Schedules whose true time is `times[i]` for the `i`-th.
+fn timed(times: &[u64]) -> (Vec<Schedule>, impl Fn(&Schedule) -> u64 + use<>) {
+    let all = schedules(times.len());
+    assert_eq!(all.len(), times.len());
+    let (keys, times) = (all.clone(), times.to_vec());
+    (all, move |schedule: &Schedule| {
+        times[keys.iter().position(|key| key == schedule).expect("a known schedule")]
+    })
+}
+
+fn order<K>(contenders: &[Contender<K>]) -> Vec<Schedule> {
+    contenders.iter().map(|contender| contender.schedule).collect()
+}
+
+#[test]
+fn the_fastest_wins_on_a_noisy_machine() {
+    let shared =
+        Noise { jitter: 0.04, interruptions: 0.002, interruption_ns: 4_000_000, drift: 0.0 };
+    for seed in 0..50 {
+        // 5 % apart, between 100 us and 260 us, in an order that the seed shuffles.
+        let mut times: Vec<u64> = (0..20).map(|i| (100_000.0 * 1.05_f64.powi(i)) as u64).collect();
+        times.rotate_left(seed as usize % 20);
+        let (all, true_ns) = timed(&times);
+        let fastest = all[times.iter().enumerate().min_by_key(|(_, ns)| **ns).unwrap().0];
+        let mut bench = FakeBench::new(shared, seed, true_ns);
+        let clock = bench.clock.clone();
+        let mut race = Race::new(&mut bench, &clock, FOREVER);
+        for schedule in all {
+            race.enter(schedule, schedule);
+        }
+        race.run();
+        let lost = race.keep_best(3);
+        assert!(lost.iter().all(|lost| lost.schedule != fastest), "seed {seed}");
+        assert_eq!(race.confirm()[0].schedule, fastest, "seed {seed}");
+    }
+}
+
+#[test]
+fn drift_that_exceeds_the_difference_does_not_change_the_winner() {
+    // Within the confirmation alone the machine slows down by more than the 3 % in question.
+    let slowing = Noise { drift: 20.0, ..Noise::default() };
+    for reversed in [false, true] {
+        let times = if reversed { [103_000, 100_000] } else { [100_000, 103_000] };
+        let (all, true_ns) = timed(&times);
+        let mut bench = FakeBench::new(slowing, 0, true_ns);
+        let clock = bench.clock.clone();
+        let mut race = Race::new(&mut bench, &clock, FOREVER);
+        for &schedule in &all {
+            race.enter(schedule, schedule);
+        }
+        let start = clock.now_ns();
+        let winner = race.confirm()[0].schedule;
+        assert!((clock.now_ns() - start) as f64 / 1e9 * slowing.drift > 0.1);
+        assert_eq!(winner, all[usize::from(reversed)]);
+    }
+}
+
+#[test]
+fn a_hopeless_run_is_not_sampled() {
+    let (all, true_ns) = timed(&[2_000_000, 240_000_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    assert!(race.enter(all[0], all[0]).is_none());
+    let dropped = race.enter(all[1], all[1]).expect("120 times slower");
+    assert_eq!(dropped.measurement().samples, 1);
+    assert_eq!(bench.runs_of(&all[1]), 1);
+}
+
+#[test]
+fn a_sample_of_more_than_one_and_a_half_times_the_best_ends_a_race() {
+    let (all, true_ns) = timed(&[100_000, 160_000, 140_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    assert!(race.enter(all[0], all[0]).is_none());
+    assert!(race.enter(all[1], all[1]).is_some());
+    assert!(race.enter(all[2], all[2]).is_none());
+    assert_eq!(order(&race.run()), [all[2]]);
+    assert_eq!(order(race.running()), [all[0]]);
+    // One run to warm up, one sample.
+    assert_eq!(bench.runs_of(&all[1]), 2);
+    assert!(bench.runs_of(&all[2]) < 1 + RACE_SAMPLES);
+    assert_eq!(bench.runs_of(&all[0]), 1 + RACE_SAMPLES);
+}
+
+#[test]
+fn an_interruption_alone_does_not_eliminate_the_fastest() {
+    // One in five samples is interrupted for 40 times its length.
+    let busy = Noise { interruptions: 0.2, interruption_ns: 4_000_000, ..Noise::default() };
+    let mut eliminated = 0;
+    for seed in 0..200 {
+        let (all, true_ns) = timed(&[110_000, 100_000]);
+        let mut bench = FakeBench::new(busy, seed, true_ns);
+        let clock = bench.clock.clone();
+        let mut race = Race::new(&mut bench, &clock, FOREVER);
+        race.enter(all[0], all[0]);
+        let lost = race.enter(all[1], all[1]).into_iter().chain(race.run());
+        eliminated += lost.filter(|lost| lost.schedule == all[1]).count();
+    }
+    // It takes two in a row, in one schedule's first looks, while the other's were quiet.
+    assert!(eliminated <= 200 / 20, "{eliminated} of 200");
+}
+
+#[test]
+fn a_short_kernel_runs_several_times_per_sample() {
+    let (all, true_ns) = timed(&[900]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    race.enter(all[0], all[0]);
+    let before = clock.now_ns();
+    race.run();
+    let sample_ns = (clock.now_ns() - before) / (RACE_SAMPLES as u64 - 1);
+    assert!((50_000..51_000).contains(&sample_ns), "{sample_ns}");
+    let measurement = race.running()[0].measurement();
+    assert!((measurement.median_us - 0.9).abs() < 1e-9, "{measurement:?}");
+}
+
+#[test]
+fn a_bench_with_cold_caches_runs_once_per_sample() {
+    let (all, true_ns) = timed(&[900]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    bench.repeatable = false;
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    race.enter(all[0], all[0]);
+    race.run();
+    assert_eq!(bench.runs.len(), 1 + RACE_SAMPLES);
+}
+
+#[test]
+fn the_confirmation_forgets_the_lucky_sample_of_a_race() {
+    let (all, true_ns) = timed(&[100_000, 101_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for &schedule in &all {
+        race.enter(schedule, schedule);
+    }
+    race.run();
+    let ranking = race.confirm();
+    assert_eq!(order(ranking), all);
+    assert!(ranking.iter().all(|c| c.measurement().samples as usize == CONFIRM_SAMPLES));
+    let runs: Vec<Schedule> = bench.runs.iter().map(|(schedule, ..)| *schedule).collect();
+    let confirmation = &runs[runs.len() - 2 * CONFIRM_SAMPLES..];
+    for pair in confirmation.chunks(2) {
+        assert_ne!(pair[0], pair[1], "the two take turns");
+    }
+}
+
+#[test]
+fn no_run_starts_after_the_end() {
+    for end_ns in [0, 150_000, 1_000_000, 3_333_333] {
+        let (all, true_ns) = timed(&[100_000, 101_000, 102_000, 103_000]);
+        let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+        let clock = bench.clock.clone();
+        let mut race = Race::new(&mut bench, &clock, end_ns);
+        for &schedule in &all {
+            if !race.is_over() {
+                race.enter(schedule, schedule);
+            }
+        }
+        race.run();
+        race.confirm();
+        assert!(bench.runs.iter().all(|&(_, start_ns, _)| start_ns < end_ns), "{end_ns}");
+        assert!(clock.now_ns() <= end_ns + 103_000);
+    }
+}
+
+#[test]
+fn contenders_without_a_fresh_sample_keep_their_old_ones() {
+    let (all, true_ns) = timed(&[100_000, 101_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for &schedule in &all {
+        race.enter(schedule, schedule);
+    }
+    race.set_until(clock.now_ns());
+    let ranking = race.confirm();
+    assert_eq!(order(ranking), all);
+    assert!(ranking.iter().all(|contender| contender.measurement().samples == 1));
+}

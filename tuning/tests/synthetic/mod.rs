@@ -1,0 +1,140 @@
+//! A bench and a clock without hardware: a run takes the time that a formula gives, with the noise
+//! of a shared machine drawn from a seed.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use dsconv_kernels::{CheckedSchedule, CompileError, Isa, Schedule, Target, Workload};
+use dsconv_tuning::bench::Bench;
+use dsconv_tuning::measure::Clock;
+use dsconv_tuning::{Mismatch, SearchSpace};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+#[derive(Clone, Debug, Default)]
+pub struct FakeClock(Rc<Cell<u64>>);
+
+impl FakeClock {
+    pub fn advance(&self, ns: u64) {
+        self.0.set(self.0.get() + ns);
+    }
+}
+
+impl Clock for FakeClock {
+    fn now_ns(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// How a machine disturbs its measurements.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Noise {
+    /// Largest relative deviation of a run, either way.
+    pub jitter: f64,
+    /// Probability that a run is interrupted.
+    pub interruptions: f64,
+    /// Length of an interruption.
+    pub interruption_ns: u64,
+    /// Relative slowdown per second that has passed.
+    pub drift: f64,
+}
+
+pub struct FakeBench<F> {
+    pub clock: FakeClock,
+    pub true_ns: F,
+    pub noise: Noise,
+    pub rng: StdRng,
+    pub compile_ns: u64,
+    pub verify_ns: u64,
+    /// Every run: which schedule, when it started, how long it took.
+    pub runs: Vec<(Schedule, u64, u64)>,
+    pub fails_to_compile: fn(&Schedule) -> bool,
+    pub computes_wrong: fn(&Schedule) -> bool,
+    pub repeatable: bool,
+}
+
+pub const NONE: fn(&Schedule) -> bool = |_| false;
+
+impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
+    pub fn new(noise: Noise, seed: u64, true_ns: F) -> Self {
+        Self {
+            clock: FakeClock::default(),
+            true_ns,
+            noise,
+            rng: StdRng::seed_from_u64(seed),
+            compile_ns: 300_000,
+            verify_ns: 100_000,
+            runs: Vec::new(),
+            fails_to_compile: NONE,
+            computes_wrong: NONE,
+            repeatable: true,
+        }
+    }
+
+    pub fn runs_of(&self, schedule: &Schedule) -> usize {
+        self.runs.iter().filter(|(ran, ..)| ran == schedule).count()
+    }
+}
+
+impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
+    type Kernel = Schedule;
+
+    fn compile(&mut self, schedule: &CheckedSchedule) -> Result<Schedule, CompileError> {
+        self.clock.advance(self.compile_ns);
+        if (self.fails_to_compile)(schedule.schedule()) {
+            return Err(CompileError { backend: "synthetic", message: "refused".to_owned() });
+        }
+        Ok(*schedule.schedule())
+    }
+
+    fn verify(&mut self, kernel: &mut Schedule) -> Result<(), Mismatch> {
+        self.clock.advance(self.verify_ns + (self.true_ns)(kernel));
+        if (self.computes_wrong)(kernel) {
+            return Err(Mismatch::Unwritten { index: 0, coordinates: [0; 4], count: 1 });
+        }
+        Ok(())
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.repeatable
+    }
+
+    fn run(&mut self, kernel: &mut Schedule) {
+        let start = self.clock.now_ns();
+        let Noise { jitter, interruptions, interruption_ns, drift } = self.noise;
+        let mut ns = (self.true_ns)(kernel) as f64;
+        ns *= 1.0 + drift * start as f64 / 1e9;
+        ns *= 1.0 + jitter * self.rng.random_range(-1.0..=1.0);
+        let mut ns = ns as u64;
+        if self.rng.random_bool(interruptions) {
+            ns += interruption_ns;
+        }
+        self.clock.advance(ns);
+        self.runs.push((*kernel, start, ns));
+    }
+}
+
+/// The machine of which the measurements in the facts are.
+pub fn wide() -> Target {
+    Target { lanes: 16, vector_registers: 32, ..narrow() }
+}
+
+pub fn narrow() -> Target {
+    Target { isa: Isa::Fma, lanes: 4, vector_registers: 16, l1_bytes: 32 << 10, l2_bytes: 1 << 20 }
+}
+
+pub fn workload(line: &str) -> Workload {
+    line.parse().unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+/// A block of the middle of MobileNetV1.
+pub fn block() -> Workload {
+    workload("f32 nchw 1x256x28x28 dw:3x3,p1,bias,relu pw:256,bias,relu")
+}
+
+/// `count` different schedules of the block, and where they come from.
+pub fn schedules(count: usize) -> Vec<Schedule> {
+    SearchSpace::new(&block(), &narrow(), 1).sample(count, 1)
+}
