@@ -1,5 +1,13 @@
 //! Activations, defined once over [`Arithmetic`] so that the reference and the generated code
 //! carry out the very same operations in the very same order.
+//!
+//! ```
+//! use dsconv_kernels::{Activation, Scalar};
+//!
+//! assert_eq!(Activation::HardSwish.apply(&mut Scalar, 4.0, None), 4.0);
+//! assert_eq!("leaky_relu(0.5)".parse::<Activation>()?.apply(&mut Scalar, -4.0, None), -2.0);
+//! # Ok::<(), dsconv_kernels::ParseActivationError>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,14 @@
 //! Weights as users hold them, before packing.
+//!
+//! ```
+//! use dsconv_kernels::{Pointwise, Weights, Workload};
+//!
+//! let workload = Workload::builder([1, 2, 8, 8]).pointwise(Pointwise::channels(3)).build()?;
+//! let weights =
+//!     Weights { pointwise: &[0.5; 6], pointwise_bias: &[0.0; 3], ..Weights::default() };
+//! assert_eq!(weights.check(&workload), Ok(()));
+//! # Ok::<(), dsconv_kernels::InvalidWorkload>(())
+//! ```
 
 use crate::Workload;
 
