@@ -2,7 +2,7 @@
 //! (without FMA: within the error bounds), at every instruction set of this machine.
 
 use dsconv_kernels::testing::{self, Limits, Tensors};
-use dsconv_kernels::{Workload, cost};
+use dsconv_kernels::{Isa, Kernel, Target, Workload, cost};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use support::{check, targets};
@@ -78,4 +78,13 @@ fn kernels_too_large_to_unroll_match_the_reference() {
             check(&schedule, &tensors, 1, &format!("seed {seed}"));
         }
     }
+}
+
+#[test]
+fn an_instruction_set_that_the_machine_lacks_is_an_error() {
+    let foreign = if cfg!(target_arch = "x86_64") { Isa::Neon } else { Isa::Avx2 };
+    let workload: Workload = "f32 nchw 1x4x8x8 pw:4".parse().expect("a workload");
+    let schedule = cost::default_schedule(&workload, &Target::of(foreign));
+    let error = Kernel::compile(&schedule).expect_err("the machine lacks it").to_string();
+    assert!(error.contains(&foreign.to_string()), "{error}");
 }

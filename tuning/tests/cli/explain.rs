@@ -1,6 +1,6 @@
 //! What would run, why, and its code.
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Ended, Sandbox};
 
 const SHAPE: &str = "--shape 1x8x10x10 --out-channels 16";
 
@@ -52,4 +52,15 @@ fn a_cache_that_is_not_there_is_an_error() {
     sandbox
         .autotune(&format!("explain {SHAPE} --cache none.toml"))
         .fails(1, &["error:", "none.toml"]);
+}
+
+#[test]
+fn the_instruction_set_can_be_capped_by_a_name_that_is_one() {
+    let sandbox = Sandbox::new();
+    let explain = |isa: &str| {
+        let mut command = sandbox.command(&format!("explain {SHAPE} --no-clif --no-asm"));
+        Ended::of(command.env("DSCONV_MAX_ISA", isa))
+    };
+    assert!(explain("fma").stdout().contains("pw:l4,"));
+    explain("mmx").fails(1, &["`mmx` is no instruction set", "avx512"]);
 }

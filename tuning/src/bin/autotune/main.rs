@@ -34,13 +34,7 @@ use crate::failure::Failure;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = match &cli.command {
-        None => tune::tune(&cli.tune),
-        Some(Command::Run(args)) => run::run(args),
-        Some(Command::Show(args)) => show::show(args),
-        Some(Command::Explain(args)) => explain::explain(args),
-    };
-    match done {
+    match carry_out(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has read enough.
         Err(Failure::OutputClosed) => ExitCode::SUCCESS,
@@ -48,5 +42,16 @@ fn main() -> ExitCode {
             eprintln!("error: {failure}");
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+fn carry_out(cli: &Cli) -> Result<(), Failure> {
+    // The library takes a name it does not know for none; a person wants to hear of it.
+    dsconv::Isa::cap().map_err(Failure::because)?;
+    match &cli.command {
+        None => tune::tune(&cli.tune),
+        Some(Command::Run(args)) => run::run(args),
+        Some(Command::Show(args)) => show::show(args),
+        Some(Command::Explain(args)) => explain::explain(args),
     }
 }
