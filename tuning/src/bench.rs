@@ -5,7 +5,7 @@
 
 use dsconv::Objective;
 use dsconv_kernels::{
-    CheckedSchedule, CompileError, Kernel, PackedWeights, RunError, Workload, Workspace,
+    CheckedSchedule, CompileError, Kernel, PackedWeights, RunError, Target, Workload, Workspace,
 };
 
 use crate::data::Tensors;
@@ -74,9 +74,9 @@ impl HostBench {
     /// If the threads cannot be started.
     pub fn new(
         workload: &Workload,
+        target: &Target,
         threads: usize,
         objective: Objective,
-        l2_bytes: usize,
         seed: u64,
     ) -> Result<Self, rayon::ThreadPoolBuildError> {
         let pool = if threads > 1 {
@@ -85,11 +85,11 @@ impl HostBench {
             None
         };
         let tensors = Tensors::ordinary(workload, seed);
-        let oracle = Oracle::new(workload, &tensors);
+        let oracle = Oracle::new(workload, &tensors, target.isa);
         let output = GuardedOutput::new(workload);
         let eviction_bytes = match objective {
             Objective::Warm => 0,
-            Objective::Cold => (8 * l2_bytes).max(LEAST_EVICTION_BYTES),
+            Objective::Cold => (8 * target.l2_bytes).max(LEAST_EVICTION_BYTES),
         };
         let eviction = vec![1; eviction_bytes / size_of::<u64>()];
         Ok(Self { tensors, oracle, output, threads, pool, eviction })

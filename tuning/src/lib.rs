@@ -26,10 +26,11 @@
 //! - Every candidate is verified against the reference by equality, always; there is no switch.
 //! - The budget is a promise: it covers the reference, compilation and verification, and is
 //!   overrun by at most the one candidate in progress. The default schedule is tried even with no
-//!   budget at all, so there is always a verified record. Every `tune` returns within it; nothing is lost.
+//!   budget at all, so there is always a verified record.
 //! - A seed fixes the data and the order of proposals. Which schedule wins still depends on the
 //!   times that this machine shows.
-//! - Tuning cannot change results: all legal schedules compute the same bits.
+//! - Tuning cannot change results: all legal schedules compute the same bits (on CPUs without fused
+//!   multiply-adds: the same within the reference's error bound).
 //! - Restrictions are the rules of code generation, counted in [`SpaceSummary`].
 
 use std::time::Duration;
@@ -236,7 +237,7 @@ pub fn tune(
     let space = SearchSpace::new(workload, target, threads);
     let default = cost::default_schedule(workload, target);
     let mut strategy = options.strategy.build(&space, default.schedule(), seed);
-    let mut bench = HostBench::new(workload, threads, objective, target.l2_bytes, seed)
+    let mut bench = HostBench::new(workload, target, threads, objective, seed)
         .map_err(|source| TuneError::Pool { threads, source })?;
     search(&default, space.summary(), options, &mut *strategy, &mut bench, &clock, observer)
 }

@@ -1,13 +1,14 @@
 //! Whether a compiled schedule computes what the reference computes.
 //!
 //! Every kernel repeats the reference's operations in the reference's order, so verification is
-//! equality, not tolerance; any NaN equals any NaN. The output is handed to a kernel full of
+//! equality, not tolerance; any NaN equals any NaN. Targets without fused multiply-adds are the one
+//! exception: there each output has a bound that follows from its own sum. The output is handed to a kernel full of
 //! canaries, inside a larger buffer whose margins must survive: an element that was left out and a
 //! write past either end are found whatever the values.
 
 use std::fmt;
 
-use dsconv_kernels::{RunError, Workload, reference};
+use dsconv_kernels::{Isa, Layout, RunError, Workload, reference};
 
 use crate::data::Tensors;
 
@@ -59,6 +60,8 @@ pub enum Mismatch {
 pub struct Oracle {
     workload: Workload,
     expected: Vec<f32>,
+    /// How far each output may be off; `None` where bits must be equal.
+    bounds: Option<Vec<f32>>,
 }
 
 /// Memory for one output, with margins that a kernel must leave alone.
@@ -68,17 +71,19 @@ pub struct GuardedOutput {
 }
 
 impl Oracle {
-    /// Runs the reference.
+    /// Runs the reference, to compare kernels of the given instruction set with.
     ///
     /// # Panics
     ///
     /// If `tensors` belong to another workload.
-    pub fn new(workload: &Workload, tensors: &Tensors) -> Self {
+    pub fn new(workload: &Workload, tensors: &Tensors, isa: Isa) -> Self {
+        const OWN: &str = "the tensors were made for this workload";
+        let (weights, input, residual) = (tensors.weights(), &tensors.input, tensors.residual());
         let mut expected = vec![0.0; workload.output_len()];
-        let residual = tensors.residual();
-        reference::run(workload, &tensors.weights(), &tensors.input, residual, &mut expected)
-            .expect("the tensors were made for this workload");
-        Self { workload: *workload, expected }
+        reference::run(workload, &weights, input, residual, &mut expected).expect(OWN);
+        let bounds = (!isa.has_fma())
+            .then(|| reference::error_bounds(workload, &weights, input, residual).expect(OWN));
+        Self { workload: *workload, expected, bounds }
     }
 
     /// Compares what a kernel left in `output`.
@@ -95,7 +100,12 @@ impl Oracle {
         if let Some((index, count)) = first_and_count((0..expected.len()).filter(unwritten)) {
             return Err(Mismatch::Unwritten { index, coordinates: self.coordinates(index), count });
         }
-        let differs = |index: &usize| !same(expected[*index], actual[*index]);
+        let differs = |&index: &usize| {
+            let (expected, actual) = (expected[index], actual[index]);
+            let bound = self.bounds.as_ref().map(|bounds| bounds[index]);
+            !same(expected, actual)
+                && !bound.is_some_and(|bound| is_within(bound, expected, actual))
+        };
         if let Some((index, count)) = first_and_count((0..expected.len()).filter(differs)) {
             return Err(Mismatch::Value {
                 index,
@@ -109,7 +119,6 @@ impl Oracle {
     }
 
     fn coordinates(&self, index: usize) -> [usize; 4] {
-        use dsconv_kernels::Layout;
         let [_, channels, rows, cols] = self.workload.output_shape();
         match self.workload.layout() {
             Layout::Nchw => [
@@ -131,6 +140,12 @@ impl Oracle {
 /// Equal bits, or two NaNs.
 fn same(expected: f32, actual: f32) -> bool {
     expected.to_bits() == actual.to_bits() || (expected.is_nan() && actual.is_nan())
+}
+
+/// Two numbers at most `bound` apart; a NaN is apart from every number. An infinite bound says
+/// that a sum may overflow on one side only, where nothing can be said.
+fn is_within(bound: f32, expected: f32, actual: f32) -> bool {
+    bound == f32::INFINITY || (expected - actual).abs() <= bound
 }
 
 fn first_and_count(mut indices: impl Iterator<Item = usize>) -> Option<(usize, usize)> {
@@ -207,7 +222,7 @@ mod tests {
     fn small(layout: &str) -> (Workload, Oracle) {
         let line = format!("f32 {layout} 2x3x5x4 dw:3x3,p1,bias pw:7,bias");
         let workload = line.parse().expect("a workload");
-        let oracle = Oracle::new(&workload, &Tensors::ordinary(&workload, 1));
+        let oracle = Oracle::new(&workload, &Tensors::ordinary(&workload, 1), Isa::Fma);
         (workload, oracle)
     }
 
@@ -250,6 +265,23 @@ mod tests {
         assert_eq!(oracle.check(&output), Ok(()));
         output.as_mut_slice()[4] = 0.0;
         assert!(matches!(oracle.check(&output), Err(Mismatch::Value { index: 4, count: 1, .. })));
+    }
+
+    #[test]
+    fn without_fused_multiply_adds_outputs_may_be_off_by_their_bounds() {
+        let (workload, _) = small("nchw");
+        let oracle = Oracle::new(&workload, &Tensors::ordinary(&workload, 1), Isa::Sse2);
+        let bound = oracle.bounds.as_ref().expect("bounds")[9];
+        let mut output = correct(&workload, &oracle);
+        output.as_mut_slice()[9] = oracle.expected[9] + 0.5 * bound;
+        assert_eq!(oracle.check(&output), Ok(()));
+        for wrong in [oracle.expected[9] + 2.0 * bound, f32::NAN, f32::INFINITY] {
+            output.as_mut_slice()[9] = wrong;
+            assert!(
+                matches!(oracle.check(&output), Err(Mismatch::Value { index: 9, count: 1, .. })),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]
