@@ -124,9 +124,10 @@ impl Select<'_> {
         lowered.arguments = self.terminator(terminator, split)?;
         lowered.backward.extend(self.forward.drain(..).rev());
         for inst in insts {
+            self.root = Some(inst);
+            self.check_byte_order(inst)?;
             let mut results = func.dfg.inst_results(inst).iter();
             if Demand::has_effect(func, inst) || results.any(|r| self.registers[*r].is_some()) {
-                self.root = Some(inst);
                 self.lower(inst)?;
                 lowered.backward.extend(self.forward.drain(..).rev());
             }
@@ -139,6 +140,15 @@ impl Select<'_> {
             lowered.params = params.map(|v| self.register(*v)).collect::<Result<_>>()?;
         }
         Ok(lowered)
+    }
+
+    /// Refuses what is explicitly big-endian, also where it would be folded into its user.
+    fn check_byte_order(&self, inst: ir::Inst) -> Result<()> {
+        let flags = self.func.dfg.insts[inst].memflags_data(&self.func.dfg);
+        match flags.and_then(|flags| flags.explicit_endianness()) {
+            Some(ir::Endianness::Big) => self.unsupported("memory is little-endian"),
+            _ => Ok(()),
+        }
     }
 
     /// Lowers the block of a split edge: it passes the arguments on.

@@ -3,6 +3,7 @@
 
 mod support;
 
+use clif_wide::intrinsics::Intrinsic;
 use clif_wide::{Context, Error, Isa};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
@@ -120,6 +121,128 @@ fn minimum_and_maximum_are_one_instruction_exact_for_nan_and_zeros() {
                 assert_eq!(text.matches("vcmp").count(), 0, "{name}\n{text}");
             }
         }
+    }
+}
+
+/// The float conditions, each with what it says of `a < b`, `a > b`, `a == b` and of a NaN.
+const FLOAT_CONDITIONS: [(FloatCC, [bool; 4]); 14] = [
+    (FloatCC::Ordered, [true, true, true, false]),
+    (FloatCC::Unordered, [false, false, false, true]),
+    (FloatCC::Equal, [false, false, true, false]),
+    (FloatCC::NotEqual, [true, true, false, true]),
+    (FloatCC::OrderedNotEqual, [true, true, false, false]),
+    (FloatCC::UnorderedOrEqual, [false, false, true, true]),
+    (FloatCC::LessThan, [true, false, false, false]),
+    (FloatCC::LessThanOrEqual, [true, false, true, false]),
+    (FloatCC::GreaterThan, [false, true, false, false]),
+    (FloatCC::GreaterThanOrEqual, [false, true, true, false]),
+    (FloatCC::UnorderedOrLessThan, [true, false, false, true]),
+    (FloatCC::UnorderedOrLessThanOrEqual, [true, false, true, true]),
+    (FloatCC::UnorderedOrGreaterThan, [false, true, false, true]),
+    (FloatCC::UnorderedOrGreaterThanOrEqual, [false, true, true, true]),
+];
+
+/// `fn(floats)`: at 0 the left sides, at `count` the right ones; at `2 * count` goes the comparison as
+/// a value, at `3 * count` 1 or 2 chosen by it.
+fn compared(cc: FloatCC, lanes: u32, count: usize) -> Function {
+    support::function(2, false, |b, params| {
+        let ty = ty(lanes);
+        for start in (0..count).step_by(lanes as usize) {
+            let at = |array: usize| ((array * count + start) * 4) as i32;
+            let x = b.ins().load(ty, flags(), params[0], at(0));
+            let y = b.ins().load(ty, flags(), params[0], at(1));
+            let [one, two] = [1.0, 2.0].map(|value| {
+                let scalar = b.ins().f32const(value);
+                if lanes == 1 { scalar } else { b.ins().splat(ty, scalar) }
+            });
+            let holds = b.ins().fcmp(cc, x, y);
+            let (value, chosen) = if lanes == 1 {
+                (b.ins().uextend(types::I32, holds), b.ins().select(holds, one, two))
+            } else {
+                let mask = b.ins().bitcast(ty, MemFlagsData::new(), holds);
+                (holds, b.ins().bitselect(mask, one, two))
+            };
+            b.ins().store(flags(), value, params[0], at(2));
+            b.ins().store(flags(), chosen, params[0], at(3));
+        }
+        b.ins().return_(&[]);
+    })
+}
+
+#[test]
+fn float_conditions_tell_less_greater_equal_and_nan_apart() {
+    let count = SPECIAL.len() * SPECIAL.len();
+    for isa in support::usable_isas() {
+        for lanes in all_lanes(isa) {
+            for (cc, [less, greater, equal, unordered]) in FLOAT_CONDITIONS {
+                let func = compared(cc, lanes, count);
+                let code = clif_wide::compile(&func, isa, &mut Context::checked())
+                    .unwrap_or_else(|error| panic!("{isa} {cc}: {error}"));
+                let mut floats = Floats::new(4 * count, |n| match n / count {
+                    0 => SPECIAL[n % 8],
+                    1 => SPECIAL[(n - count) / 8],
+                    _ => 7.0,
+                });
+                // SAFETY: the function accesses the four arrays of `count` floats, and the host has
+                // the instruction set.
+                unsafe { Executable::new(&func, &code).call([floats.address(), 0, 0, 0]) };
+                for n in 0..count {
+                    let (a, b) = (floats[n], floats[count + n]);
+                    let expected = match a.partial_cmp(&b) {
+                        Some(std::cmp::Ordering::Less) => less,
+                        Some(std::cmp::Ordering::Greater) => greater,
+                        Some(std::cmp::Ordering::Equal) => equal,
+                        None => unordered,
+                    };
+                    let yes = if lanes == 1 { 1 } else { u32::MAX };
+                    let value = floats[2 * count + n].to_bits();
+                    let name = format!("{isa}, {lanes} lanes: {a} {cc} {b}");
+                    assert_eq!(value, if expected { yes } else { 0 }, "{name}");
+                    assert_eq!(floats[3 * count + n], if expected { 1.0 } else { 2.0 }, "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn non_temporal_stores_and_prefetches_are_single_instructions() {
+    for isa in Isa::ALL {
+        for lanes in support::lane_counts(isa) {
+            let func = support::function(2, false, |b, params| {
+                let ty = ty(lanes);
+                let x = b.ins().load(ty, flags(), params[0], 0);
+                let pointer = b.ins().iadd_imm_s(params[0], 64);
+                let prefetch = Intrinsic::Prefetch.import(b.func, ty).expect("it exists");
+                b.ins().call(prefetch, &[pointer]);
+                let store = Intrinsic::StoreNonTemporal.import(b.func, ty).expect("it exists");
+                b.ins().call(store, &[x, pointer]);
+                b.ins().return_(&[]);
+            });
+            let text = check(isa, &func, &format!("{lanes} lanes"), Floats::noise(48, 2), 0);
+            assert_eq!(counts(&text, "vmovntps"), 1, "{text}");
+            assert_eq!(counts(&text, "prefetcht0"), 1, "{text}");
+        }
+    }
+}
+
+#[test]
+fn narrow_stores_write_their_bytes_and_no_others() {
+    for isa in Isa::ALL {
+        let func = support::function(2, false, |b, params| {
+            let all = b.ins().iconst(types::I64, 0x1122_3344_5566_7788);
+            let n = b.ins().bxor(params[1], all);
+            b.ins().istore8(flags(), n, params[0], 1);
+            b.ins().istore16(flags(), n, params[0], 5);
+            b.ins().istore32(flags(), n, params[0], 9);
+            for (ty, offset) in [(types::I8, 17), (types::I16, 21), (types::I32, 25)] {
+                let narrow = b.ins().ireduce(ty, n);
+                b.ins().store(flags(), narrow, params[0], offset);
+            }
+            b.ins().store(flags(), n, params[0], 33);
+            b.ins().return_(&[]);
+        });
+        check(isa, &func, "narrow stores", Floats::noise(16, 4), 0x0123_4567_89ab_cdef);
     }
 }
 
@@ -259,7 +382,7 @@ fn a_folded_load_never_passes_a_store() {
 #[test]
 fn what_is_not_supported_is_an_error_that_names_the_instruction() {
     type Body = fn(&mut FunctionBuilder<'_>, Value);
-    let bodies: [(&str, Body); 7] = [
+    let bodies: [(&str, Body); 10] = [
         ("fmin", |b, p| {
             let x = b.ins().load(types::F32X8, flags(), p, 0);
             let least = b.ins().fmin(x, x);
@@ -287,6 +410,21 @@ fn what_is_not_supported_is_an_error_that_names_the_instruction() {
             let mask = b.func.dfg.immediates.push(ConstantData::from(&[1u8; 16][..]));
             let shuffled = b.ins().shuffle(x, x, mask);
             b.ins().store(flags(), shuffled, p, 0);
+        }),
+        ("little-endian", |b, p| {
+            let x = b.ins().load(types::I32, flags().with_endianness(Endianness::Big), p, 0);
+            b.ins().store(flags(), x, p, 0);
+        }),
+        // This one would be folded into the addition.
+        ("little-endian", |b, p| {
+            let big = flags().with_endianness(Endianness::Big);
+            let x = b.ins().load(types::F32X4, flags(), p, 0);
+            let y = b.ins().load(types::F32X4, big, p, 16);
+            let sum = b.ins().fadd(x, y);
+            b.ins().store(flags(), sum, p, 0);
+        }),
+        ("little-endian", |b, p| {
+            b.ins().store(flags().with_endianness(Endianness::Big), p, p, 0);
         }),
         ("popcnt", |b, p| {
             let bits = b.ins().popcnt(p);
