@@ -8,6 +8,7 @@
 //! with `dsconv` and from the user's cache folder. Weights are random: only times are of interest.
 
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -78,8 +79,10 @@ fn run(file: Option<&Path>) -> Result<(), Box<dyn Error>> {
             times.push(us);
         }
     }
-    report(&blocks, &mut times_us);
-    Ok(())
+    match report(&blocks, &mut times_us) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        reported => Ok(reported?),
+    }
 }
 
 /// Looks up in the file, or in shipped and user's records where there is none.
@@ -90,7 +93,7 @@ fn dispatcher(file: Option<&Path>) -> Result<Dispatcher, Box<dyn Error>> {
         for warning in &loaded.warnings {
             eprintln!("warning: {warning}");
         }
-        println!("{} records of {}", loaded.database.len(), loaded.database.cpu().brand);
+        println!("records: {}, of {}", loaded.database.len(), loaded.database.cpu().brand);
         builder = builder.database(loaded.database).user_database(false);
     }
     let dispatcher = builder.build()?;
@@ -141,8 +144,14 @@ fn pass(
     Ok(times_us)
 }
 
-fn report(blocks: &[SeparableBlock], times_us: &mut [Vec<f64>]) {
-    println!("{:>18} {:>9} {:>9} {:>8}  schedule; origin", "block", "min us", "median", "GFLOP/s");
+/// Prints a line a block. A reader that has seen enough, such as `head`, is no error of ours.
+fn report(blocks: &[SeparableBlock], times_us: &mut [Vec<f64>]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "{:>18} {:>9} {:>9} {:>8}  schedule; origin",
+        "block", "min us", "median", "GFLOP/s"
+    )?;
     let (mut total_min, mut total_median, mut total_flops) = (0.0, 0.0, 0);
     for (block, times) in blocks.iter().zip(times_us) {
         times.sort_by(f64::total_cmp);
@@ -150,21 +159,23 @@ fn report(blocks: &[SeparableBlock], times_us: &mut [Vec<f64>]) {
         let workload = block.workload();
         let [_, channels, rows, _] = workload.input_shape();
         let name = format!("{channels}->{} at {rows}", workload.output_channels());
-        println!(
+        writeln!(
+            out,
             "{name:>18} {min:>9.1} {median:>9.1} {:>8.1}  {}; {}",
             gflops(workload.flops(), median),
             block.kernel().schedule().schedule(),
             block.origin(),
-        );
+        )?;
         total_min += min;
         total_median += median;
         total_flops += workload.flops();
     }
-    println!(
+    writeln!(
+        out,
         "{:>18} {total_min:>9.1} {total_median:>9.1} {:>8.1}",
         "total",
         gflops(total_flops, total_median)
-    );
+    )
 }
 
 fn gflops(flops: u64, us: f64) -> f64 {
