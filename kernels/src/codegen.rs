@@ -144,13 +144,9 @@ fn for_tile(
         return body(emitter, tile(plan.tile_rows));
     }
     let is_last = emitter.equals(task, plan.tiles - 1);
-    // One closure serves both branches in turn.
-    let body = std::cell::RefCell::new(&mut body);
-    emitter.if_else(
-        is_last,
-        |emitter| body.borrow_mut()(emitter, tile(rest)),
-        |emitter| body.borrow_mut()(emitter, tile(plan.tile_rows)),
-    );
+    emitter.branch(is_last, |emitter, is_last| {
+        body(emitter, tile(if is_last { rest } else { plan.tile_rows }));
+    });
 }
 
 fn first_stage(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, tile: Tile) {

@@ -212,11 +212,6 @@ impl Kernel {
         Ok(())
     }
 
-    /// The machine code of all functions, one after the other; constants follow their function.
-    pub fn code(&self) -> Vec<u8> {
-        self.code.bytes().flatten().copied().collect()
-    }
-
     /// The machine code of each function, in the order of the CLIF text; constants follow the code.
     pub fn functions(&self) -> impl Iterator<Item = &[u8]> {
         self.code.bytes()

@@ -2,9 +2,10 @@
 //!
 //! Every kernel repeats the reference's operations in the reference's order, so verification is
 //! equality, not tolerance; any NaN equals any NaN. Targets without fused multiply-adds are the one
-//! exception: there each output has a bound that follows from its own sum. The output is handed to a kernel full of
-//! canaries, inside a larger buffer whose margins must survive: an element that was left out and a
-//! write past either end are found whatever the values.
+//! exception: there each output has a bound that follows from its own sum.
+//!
+//! The output is handed to a kernel full of canaries, inside a larger buffer whose margins must
+//! survive: an element that was left out and a write past either end are found whatever the values.
 
 use std::fmt;
 

@@ -129,10 +129,6 @@ impl<'a> Emitter<'a> {
         self.builder.ins().fadd(product, c)
     }
 
-    pub(super) fn add_vectors(&mut self, a: Value, b: Value) -> Value {
-        self.builder.ins().fadd(a, b)
-    }
-
     /// The operations of activations over vectors of so many lanes.
     pub(super) fn arithmetic(&mut self, lanes: usize) -> VectorArithmetic<'_, 'a> {
         VectorArithmetic { emitter: self, lanes }
@@ -230,21 +226,15 @@ impl<'a> Emitter<'a> {
         self.builder.switch_to_block(exit);
     }
 
-    /// Runs one of two bodies.
-    pub(super) fn if_else(
-        &mut self,
-        condition: Value,
-        then: impl FnOnce(&mut Self),
-        otherwise: impl FnOnce(&mut Self),
-    ) {
+    /// Runs the body that goes with a condition; `body` emits both, told which.
+    pub(super) fn branch(&mut self, condition: Value, mut body: impl FnMut(&mut Self, bool)) {
         let [then_block, else_block, join] = [(); 3].map(|()| self.builder.create_block());
         self.builder.ins().brif(condition, then_block, &[], else_block, &[]);
-        self.builder.switch_to_block(then_block);
-        then(self);
-        self.builder.ins().jump(join, &[]);
-        self.builder.switch_to_block(else_block);
-        otherwise(self);
-        self.builder.ins().jump(join, &[]);
+        for (block, holds) in [(then_block, true), (else_block, false)] {
+            self.builder.switch_to_block(block);
+            body(self, holds);
+            self.builder.ins().jump(join, &[]);
+        }
         self.builder.switch_to_block(join);
     }
 

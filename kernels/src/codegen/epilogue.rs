@@ -3,7 +3,7 @@
 use cranelift_codegen::ir::Value;
 
 use super::emitter::{Emitter, Pointer};
-use crate::activation::Activation;
+use crate::activation::{Activation, Arithmetic};
 
 /// What the lanes of an accumulator are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Lanes {
         let sum = match residual {
             Some(residual) => {
                 let residual = emitter.load(lanes, residual);
-                emitter.add_vectors(sum, residual)
+                emitter.arithmetic(lanes).add(sum, residual)
             }
             None => sum,
         };

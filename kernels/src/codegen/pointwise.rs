@@ -156,11 +156,13 @@ impl<'p> Stage<'p> {
             return self.whole_group(emitter, &group, operands);
         }
         let is_this = emitter.equals(number, groups.full + rest);
-        emitter.if_else(
-            is_this,
-            |emitter| self.whole_group(emitter, &group, operands),
-            |emitter| self.numbered_group(emitter, number, rest + 1, operands),
-        );
+        emitter.branch(is_this, |emitter, is_this| {
+            if is_this {
+                self.whole_group(emitter, &group, operands);
+            } else {
+                self.numbered_group(emitter, number, rest + 1, operands);
+            }
+        });
     }
 
     /// One group of output channels over all pixels.

@@ -47,9 +47,8 @@ pub(super) fn to_pixels(
     });
 }
 
-/// Writes pixels as planes. `finish` makes the stored value of a loaded one, given the lanes, the
-/// channel, and how far the value's first pixel is from the start of its plane's run, as a pointer
-/// that moves along with `beside`.
+/// Writes pixels as planes. `finish` makes the stored value of a loaded one; it is given the lanes,
+/// the loaded value, its channel, and `beside` moved on to the value's first pixel.
 pub(super) fn to_planes(
     emitter: &mut Emitter<'_>,
     channels: usize,

@@ -216,11 +216,13 @@ fn for_each_row(
     }
     emitter.for_each_carrying(rows.count, &lines, &[rows.first], |emitter, line, row| {
         let inside = emitter.is_below(row[0], plan.in_rows);
-        emitter.if_else(
-            inside,
-            |emitter| fill(emitter, line[1], line[0]),
-            |emitter| clear(emitter, window.row_pitch, line[0]),
-        );
+        emitter.branch(inside, |emitter, inside| {
+            if inside {
+                fill(emitter, line[1], line[0]);
+            } else {
+                clear(emitter, window.row_pitch, line[0]);
+            }
+        });
         vec![emitter.add(row[0], 1)]
     });
 }
