@@ -13,6 +13,7 @@ mod check;
 mod codes;
 mod frame;
 mod inst;
+mod masks;
 
 use crate::Isa;
 use crate::error::{Error, Result};
@@ -21,6 +22,7 @@ use crate::{Code, Stats};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use frame::Frame;
 use iced_x86::{Code as X86, Encoder, Instruction, MemoryOperand, Register};
+use masks::Masks;
 use regalloc2::{Allocation, Block, Edit, InstOrEdit, Output, RegClass};
 
 /// Alignment of the headers of innermost loops: a line of the instruction cache.
@@ -46,6 +48,7 @@ pub(crate) fn emit(
         rip_operand: None,
         constants: Vec::new(),
         skips: Vec::new(),
+        masks: Masks::default(),
         emitted: check.then(Vec::new),
         stats: Stats { spill_slots: frame.spill_slots(), ..Stats::default() },
     };
@@ -71,6 +74,7 @@ struct Emitter<'e> {
     constants: Vec<ConstantUse>,
     /// Branches over the next instruction to patch: the end of the branch, and where it goes.
     skips: Vec<(usize, usize)>,
+    masks: Masks,
     /// What was encoded where, to be compared with what a decoder sees.
     emitted: Option<Vec<(usize, Instruction)>>,
     stats: Stats,
@@ -100,6 +104,7 @@ impl Emitter<'_> {
                 self.align(alignment)?;
             }
             self.labels[n] = Some(self.position);
+            self.masks.forget();
             // The block that control falls into.
             let next = (n + 1..vcode.blocks.len()).find(|n| target[*n] == *n);
             let successor = |way: usize| target[block.successors[way].index()];

@@ -59,6 +59,12 @@ pub enum Intrinsic {
     /// `(a, pointer, n: i64)`: stores the first n elements and touches no others. n is at most the
     /// number of lanes; otherwise it is unspecified which elements are stored.
     StoreFirst,
+    /// `pointer -> v`: the elements whose bit is set in the mask, from memory, zeros in the others,
+    /// which are not accessed. Lane n is bit n; bits beyond the vector are ignored.
+    LoadLanes(u16),
+    /// `(a, pointer)`: stores the elements whose bit is set in the mask and touches no others. Lane
+    /// n is bit n; bits beyond the vector are ignored.
+    StoreLanes(u16),
     /// `pointer`: asks for the cache line of an address (`prefetcht0`); any address is allowed.
     Prefetch,
     /// `(a, pointer)`: a store that passes by the caches; the pointer must be aligned to the vector
@@ -77,7 +83,7 @@ pub struct NotSupported {
 }
 
 impl Intrinsic {
-    /// The external name: the kind in the low byte of the index, the immediate in the next.
+    /// The external name: the kind in the low byte of the index, the immediate above it.
     pub fn name(self) -> UserExternalName {
         let (kind, immediate) = self.code();
         UserExternalName { namespace: NAMESPACE, index: kind | u32::from(immediate) << 8 }
@@ -88,8 +94,9 @@ impl Intrinsic {
         if name.namespace != NAMESPACE {
             return None;
         }
-        let immediate = u8::try_from(name.index >> 8).ok()?;
-        let intrinsic = match name.index & 0xff {
+        let [kind, immediate, ..] = name.index.to_le_bytes();
+        let mask = u16::try_from(name.index >> 8).ok()?;
+        let intrinsic = match kind {
             0 => Self::UnpackLow32,
             1 => Self::UnpackHigh32,
             2 => Self::UnpackLow64,
@@ -104,20 +111,22 @@ impl Intrinsic {
             11 => Self::StoreFirst,
             12 => Self::Prefetch,
             13 => Self::StoreNonTemporal,
+            14 => Self::LoadLanes(mask),
+            15 => Self::StoreLanes(mask),
             _ => return None,
         };
         (intrinsic.name() == *name).then_some(intrinsic)
     }
 
-    fn code(self) -> (u32, u8) {
+    fn code(self) -> (u32, u16) {
         match self {
             Self::UnpackLow32 => (0, 0),
             Self::UnpackHigh32 => (1, 0),
             Self::UnpackLow64 => (2, 0),
             Self::UnpackHigh64 => (3, 0),
-            Self::Shuffle32(immediate) => (4, immediate),
-            Self::Swap128(immediate) => (5, immediate),
-            Self::Permute64(immediate) => (6, immediate),
+            Self::Shuffle32(immediate) => (4, immediate.into()),
+            Self::Swap128(immediate) => (5, immediate.into()),
+            Self::Permute64(immediate) => (6, immediate.into()),
             Self::Permute32 => (7, 0),
             Self::Even => (8, 0),
             Self::Odd => (9, 0),
@@ -125,6 +134,8 @@ impl Intrinsic {
             Self::StoreFirst => (11, 0),
             Self::Prefetch => (12, 0),
             Self::StoreNonTemporal => (13, 0),
+            Self::LoadLanes(mask) => (14, mask),
+            Self::StoreLanes(mask) => (15, mask),
         }
     }
 
@@ -155,8 +166,9 @@ impl Intrinsic {
             Self::Permute32 => (&[vector, vector.as_int()], true),
             Self::LoadFirst => (&[pointer, types::I64], true),
             Self::StoreFirst => (&[vector, pointer, types::I64], false),
+            Self::LoadLanes(_) => (&[pointer], true),
             Self::Prefetch => (&[pointer], false),
-            Self::StoreNonTemporal => (&[vector, pointer], false),
+            Self::StoreLanes(_) | Self::StoreNonTemporal => (&[vector, pointer], false),
         };
         let mut signature = Signature::new(CallConv::SystemV);
         signature.params.extend(params.iter().map(|ty| AbiParam::new(*ty)));
@@ -180,11 +192,17 @@ impl Intrinsic {
         }))
     }
 
+    /// Whether a call reads memory and has no effect besides its result.
+    pub(crate) fn is_load(self) -> bool {
+        matches!(self, Self::LoadFirst | Self::LoadLanes(_))
+    }
+
     /// Whether a call has no effect besides its result and reads no memory.
     pub(crate) fn is_pure(self) -> bool {
-        !matches!(
+        let has_effect = matches!(
             self,
-            Self::LoadFirst | Self::StoreFirst | Self::Prefetch | Self::StoreNonTemporal
-        )
+            Self::StoreFirst | Self::StoreLanes(_) | Self::Prefetch | Self::StoreNonTemporal
+        );
+        !self.is_load() && !has_effect
     }
 }

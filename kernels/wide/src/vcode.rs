@@ -281,6 +281,10 @@ pub(crate) enum Op {
     LoadFirst(Width),
     /// AVX-512. `[temporary integer, value, n, address…]`
     StoreFirst(Width),
+    /// AVX-512: lanes by the bits of a constant. `[result, temporary integer, address…]`
+    LoadLanes(Width, u16),
+    /// AVX-512. `[temporary integer, value, address…]`
+    StoreLanes(Width, u16),
 }
 
 /// A constant of the pool.

@@ -217,7 +217,7 @@ impl Emitter<'_> {
                 self.compare_mask(predicate, width, v(3)?, last(4)?)?;
                 let code = at(&codes::BLEND_MASK, width, Need::Evex)?;
                 let [result, x, y] = [v(0)?, v(1)?, v(2)?].map(|n| vector(width, n));
-                self.put(Instruction::with3(code, result, y, x).map(masked))
+                self.put(Instruction::with3(code, result, y, x).map(|inst| masked(inst, MASK)))
             }
             Op::BlendLanes(width) => {
                 let code = at(&codes::BLEND_LANES, width, Need::Any)?;
@@ -243,10 +243,10 @@ impl Emitter<'_> {
                 self.put(Instruction::with3(code, result, a, u32::from(part)))
             }
             Op::InsertLane(lane, width) => {
-                self.mask_register(registers[3], 1 << lane)?;
+                self.load_mask(MASK, registers[3], 1 << lane)?;
                 let code = at(&codes::BROADCAST_REGISTER, width, Need::Evex)?;
                 let [result, scalar] = [vector(width, v(0)?), vector(Width::Xmm, v(2)?)];
-                self.put(Instruction::with2(code, result, scalar).map(masked))
+                self.put(Instruction::with2(code, result, scalar).map(|inst| masked(inst, MASK)))
             }
             Op::MaskOfCount(table, width) => {
                 let [table_end, minus_n] = [r64(registers[1])?, r64(registers[2])?];
@@ -270,16 +270,25 @@ impl Emitter<'_> {
                 self.mask_of_count(registers[1], registers[2])?;
                 let code = at(&codes::LOAD, width, Need::Evex)?;
                 let load = Instruction::with2(code, vector(width, v(0)?), needed()?);
-                self.put(load.map(masked).map(|mut load| {
-                    load.set_zeroing_masking(true);
-                    load
-                }))
+                self.put(load.map(|load| zeroing(masked(load, MASK))))
             }
             Op::StoreFirst(width) => {
                 self.mask_of_count(registers[0], registers[2])?;
                 let code = at(&codes::STORE, width, Need::Evex)?;
                 let store = Instruction::with2(code, needed()?, vector(width, v(1)?));
-                self.put(store.map(masked))
+                self.put(store.map(|store| masked(store, MASK)))
+            }
+            Op::LoadLanes(width, bits) => {
+                let mask = self.mask_of_bits(registers[1], bits)?;
+                let code = at(&codes::LOAD, width, Need::Evex)?;
+                let load = Instruction::with2(code, vector(width, v(0)?), needed()?);
+                self.put(load.map(|load| zeroing(masked(load, mask))))
+            }
+            Op::StoreLanes(width, bits) => {
+                let mask = self.mask_of_bits(registers[0], bits)?;
+                let code = at(&codes::STORE, width, Need::Evex)?;
+                let store = Instruction::with2(code, needed()?, vector(width, v(1)?));
+                self.put(store.map(|store| masked(store, mask)))
             }
         }
     }
@@ -484,10 +493,19 @@ impl Emitter<'_> {
     }
 
     /// Sets the mask register to constant bits.
-    fn mask_register(&mut self, temporary: Allocation, bits: u32) -> Result<()> {
+    fn load_mask(&mut self, mask: Register, temporary: Allocation, bits: u16) -> Result<()> {
         let temporary = r32(temporary)?;
-        self.put(Instruction::with2(X86::Mov_r32_imm32, temporary, bits))?;
-        self.put(Instruction::with2(X86::VEX_Kmovw_kr_r32, MASK, temporary))
+        self.put(Instruction::with2(X86::Mov_r32_imm32, temporary, u32::from(bits)))?;
+        self.put(Instruction::with2(X86::VEX_Kmovw_kr_r32, mask, temporary))
+    }
+
+    /// A mask register that holds the bits.
+    fn mask_of_bits(&mut self, temporary: Allocation, bits: u16) -> Result<Register> {
+        let (mask, is_held) = self.masks.take(bits);
+        if !is_held {
+            self.load_mask(mask, temporary, bits)?;
+        }
+        Ok(mask)
     }
 
     /// Sets the lowest n bits of the mask register.
@@ -499,8 +517,14 @@ impl Emitter<'_> {
     }
 }
 
-fn masked(mut inst: Instruction) -> Instruction {
-    inst.set_op_mask(MASK);
+fn masked(mut inst: Instruction, mask: Register) -> Instruction {
+    inst.set_op_mask(mask);
+    inst
+}
+
+/// Zeros in the lanes that are masked off.
+fn zeroing(mut inst: Instruction) -> Instruction {
+    inst.set_zeroing_masking(true);
     inst
 }
 

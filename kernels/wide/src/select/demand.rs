@@ -52,7 +52,7 @@ impl Demand {
     pub(super) fn has_effect(func: &Function, inst: ir::Inst) -> bool {
         match func.dfg.insts[inst] {
             InstructionData::Call { func_ref, .. } => match intrinsic(func, func_ref) {
-                Some(intrinsic) => !intrinsic.is_pure() && intrinsic != Intrinsic::LoadFirst,
+                Some(intrinsic) => !intrinsic.is_pure() && !intrinsic.is_load(),
                 None => true,
             },
             InstructionData::Load { .. } => false,

@@ -45,6 +45,12 @@ impl Select<'_> {
             (Intrinsic::Odd, &[a, b]) => self.deinterleave(inst, width, EVEN_ODD[1], a, b),
             (Intrinsic::LoadFirst, &[pointer, n]) => self.load_first(inst, width, pointer, n),
             (Intrinsic::StoreFirst, &[a, pointer, n]) => self.store_first(width, a, pointer, n),
+            (Intrinsic::LoadLanes(mask), &[pointer]) => {
+                self.load_lanes(inst, width, mask, pointer)
+            }
+            (Intrinsic::StoreLanes(mask), &[a, pointer]) => {
+                self.store_lanes(width, mask, a, pointer)
+            }
             (Intrinsic::Prefetch, &[pointer]) => {
                 let source = self.address(pointer, 0)?.source(false);
                 self.emit(Op::Prefetch, &[], Some(source));
@@ -165,6 +171,47 @@ impl Select<'_> {
             }
         }
         Ok(())
+    }
+
+    fn load_lanes(&mut self, inst: ir::Inst, width: Width, mask: u16, pointer: Value) -> Result<()> {
+        match self.isa {
+            Isa::Avx2 => {
+                let mask = self.mask_of_bits(mask, width);
+                let source = self.address(pointer, 0)?.source(false);
+                let operands = [define(self.result(inst)?), read(mask)];
+                self.emit(Op::LoadMasked(width), &operands, Some(source));
+            }
+            Isa::Avx512 => {
+                let temporary = Operand::reg_temp(self.temporary());
+                let source = self.address(pointer, 0)?.source(false);
+                let operands = [define(self.result(inst)?), temporary];
+                self.emit(Op::LoadLanes(width, mask), &operands, Some(source));
+            }
+        }
+        Ok(())
+    }
+
+    fn store_lanes(&mut self, width: Width, mask: u16, a: Value, pointer: Value) -> Result<()> {
+        let a = self.vector(a)?;
+        match self.isa {
+            Isa::Avx2 => {
+                let mask = self.mask_of_bits(mask, width);
+                let source = self.address(pointer, 0)?.source(false);
+                self.emit(Op::StoreMasked(width), &[read(a), read(mask)], Some(source));
+            }
+            Isa::Avx512 => {
+                let temporary = Operand::reg_temp(self.temporary());
+                let source = self.address(pointer, 0)?.source(false);
+                self.emit(Op::StoreLanes(width, mask), &[temporary, read(a)], Some(source));
+            }
+        }
+        Ok(())
+    }
+
+    /// AVX2: lanes of ones where a bit is set.
+    fn mask_of_bits(&mut self, bits: u16, width: Width) -> VReg {
+        let lane = |lane| if bits >> lane & 1 == 1 { [0xff; 4] } else { [0; 4] };
+        self.pool_constant((0..width.lanes()).flat_map(lane).collect(), width)
     }
 
     fn all_lanes(&self, n: Value, width: Width) -> bool {

@@ -362,6 +362,19 @@ impl Interpreter<'_> {
                 self.store(32, args[1][0], first);
                 None
             }
+            Intrinsic::LoadLanes(mask) => {
+                let lane = |n| match mask >> n & 1 {
+                    1 => self.memory.read(args[0][0] + 4 * n, 32),
+                    _ => 0,
+                };
+                Some((0..count as u64).map(lane).collect())
+            }
+            Intrinsic::StoreLanes(mask) => {
+                for (n, lane) in args[0].iter().enumerate().filter(|(n, _)| mask >> n & 1 == 1) {
+                    self.store(32, args[1][0] + 4 * n as u64, &[*lane]);
+                }
+                None
+            }
             Intrinsic::Prefetch => None,
             Intrinsic::StoreNonTemporal => {
                 self.store(32, args[1][0], &args[0]);

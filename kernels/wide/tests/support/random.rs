@@ -383,7 +383,7 @@ impl Random<'_, '_> {
         let ty = self.ty();
         let immediate = self.rng.random::<u8>();
         let wide = self.lanes > 4;
-        let intrinsic = match self.below(11) {
+        let intrinsic = match self.below(12) {
             0 => Intrinsic::UnpackLow32,
             1 => Intrinsic::UnpackHigh32,
             2 => Intrinsic::UnpackLow64,
@@ -394,6 +394,7 @@ impl Random<'_, '_> {
             7 => Intrinsic::Permute32,
             8 => Intrinsic::Even,
             9 => Intrinsic::Odd,
+            10 => Intrinsic::LoadLanes(self.rng.random()),
             _ => Intrinsic::LoadFirst,
         };
         let args = match intrinsic {
@@ -407,6 +408,10 @@ impl Random<'_, '_> {
                 let n = self.count();
                 let (pointer, offset, _) = self.place(self.lanes as usize);
                 vec![self.b.ins().iadd_imm_s(pointer, i64::from(offset)), n]
+            }
+            Intrinsic::LoadLanes(_) => {
+                let (pointer, offset, _) = self.place(self.lanes as usize);
+                vec![self.b.ins().iadd_imm_s(pointer, i64::from(offset))]
             }
             _ => vec![self.v(), self.v()],
         };
@@ -562,7 +567,16 @@ impl Random<'_, '_> {
     }
 
     fn write(&mut self) {
-        match self.below(5) {
+        match self.below(6) {
+            5 => {
+                let (pointer, offset) = self.place_to_write(self.lanes as usize);
+                let pointer = self.b.ins().iadd_imm_s(pointer, i64::from(offset));
+                let (vector, ty) = (self.v(), self.ty());
+                let vector = self.clamp(vector);
+                let store = Intrinsic::StoreLanes(self.rng.random());
+                let callee = store.import(self.b.func, ty).expect("a store");
+                self.b.ins().call(callee, &[vector, pointer]);
+            }
             0 => {
                 let (pointer, offset) = self.place_to_write(self.lanes as usize);
                 let pointer = self.b.ins().iadd_imm_s(pointer, i64::from(offset));
