@@ -51,7 +51,8 @@ pub(crate) struct Middle {
 /// What the depthwise micro-kernel reads: a zero-padded copy in the scratch, or the input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WindowPlan {
-    /// Where it starts in the scratch.
+    /// Where it starts in the scratch; of the input itself, where a line of zeros does that stands
+    /// for rows of padding.
     pub(crate) offset: usize,
     /// From one row to the next.
     pub(crate) row_pitch: usize,
@@ -108,8 +109,8 @@ pub(crate) struct Plan {
     pub(crate) middle: Middle,
     /// One window per shape of a depthwise channel group: that of whole groups, then the rests.
     pub(crate) windows: Vec<WindowPlan>,
-    /// Columns of the input that the window holds.
-    pub(crate) window_cols: usize,
+    /// Columns of the input that a copied window holds.
+    pub(crate) copied_cols: usize,
     /// Tile of output pixels before the transposing store.
     pub(crate) staging: usize,
     pub(crate) depthwise: Option<Records>,
@@ -170,7 +171,7 @@ impl Plan {
             first,
             middle: Middle { place: Place::Input, planes: true, pitch: 0, offset: 0 },
             windows: Vec::new(),
-            window_cols: 0,
+            copied_cols: 0,
             staging: 0,
             depthwise: None,
             pointwise: None,
@@ -205,12 +206,43 @@ impl Plan {
 
     /// Rows of input under `rows` output rows.
     pub(crate) fn window_rows(&self, rows: usize) -> usize {
-        (rows - 1) * self.stride[0] + (self.kernel[0] - 1) * self.dilation[0] + 1
+        self.window_row(rows - 1, self.kernel[0] - 1) + 1
+    }
+
+    /// Row of input under a tap of an output row, both counted from the first.
+    pub(crate) fn window_row(&self, row: usize, tap: usize) -> usize {
+        row * self.stride[0] + tap * self.dilation[0]
+    }
+
+    /// Whether a row of input under `rows` output rows has a tap on it.
+    pub(crate) fn meets_taps(&self, window_row: usize, rows: usize) -> bool {
+        (0..rows).any(|row| (0..self.kernel[0]).any(|tap| self.window_row(row, tap) == window_row))
+    }
+
+    /// Columns of input under `cols` output columns.
+    pub(crate) fn window_cols(&self, cols: usize) -> usize {
+        self.window_col(cols - 1, self.kernel[1] - 1) + 1
+    }
+
+    /// Column of input under a tap of an output column, both counted from the first.
+    pub(crate) fn window_col(&self, col: usize, tap: usize) -> usize {
+        col * self.stride[1] + tap * self.dilation[1]
+    }
+
+    /// Whether a column of the window under the output columns from `first` on is in the input.
+    pub(crate) fn is_col_inside(&self, first: usize, window_col: usize) -> bool {
+        let col = first * self.stride[1] + window_col;
+        (self.pad[1]..self.pad[1] + self.in_cols).contains(&col)
+    }
+
+    /// Whether all columns of input under some output columns are in the input.
+    pub(crate) fn columns_are_inside(&self, first: usize, cols: usize) -> bool {
+        self.is_col_inside(first, 0) && self.is_col_inside(first, self.window_cols(cols) - 1)
     }
 
     /// Columns of input under all output columns.
     pub(crate) fn needed_cols(&self) -> usize {
-        (self.cols - 1) * self.stride[1] + (self.kernel[1] - 1) * self.dilation[1] + 1
+        self.window_cols(self.cols)
     }
 
     /// Whether no window reaches past the input, so that nothing needs padding.
@@ -278,11 +310,12 @@ impl Plan {
         let (Some(tile), Some(records)) = (self.schedule.depthwise, &self.depthwise) else {
             return;
         };
-        self.window_cols = self.in_cols.min(self.needed_cols().saturating_sub(self.pad[1]));
+        self.copied_cols = self.in_cols.min(self.needed_cols().saturating_sub(self.pad[1]));
         if tile.window == Window::Direct {
             let col_pitch = if self.channel_vectors() { self.channels } else { 1 };
             let row_pitch = self.in_cols * col_pitch;
-            let window = WindowPlan { offset: 0, row_pitch, col_pitch, phase_pitch: 0 };
+            let offset = if self.rows_are_inside() { 0 } else { arena.take(row_pitch) };
+            let window = WindowPlan { offset, row_pitch, col_pitch, phase_pitch: 0 };
             self.windows = vec![window; records.groups.rest.len() + 1];
             return;
         }

@@ -85,7 +85,8 @@ pub enum Taps {
 pub enum Window {
     /// A zero-padded copy of the rows of the tile.
     Copied,
-    /// The input itself; only where no padding is needed.
+    /// The input itself. Vectors that reach past a row are loaded under a mask, and rows of padding
+    /// are zeros. A column stride above 2 of planes needs a copy.
     Direct,
 }
 

@@ -318,10 +318,11 @@ impl<'a> Axes<'a> {
         } else {
             (&[1, 2, 3, 4, 5, 6, 7, 8], &[1, 2, 3, 4])
         };
-        let padding = stage.padding;
-        let padded = padding.top > 0 || padding.left > 0 || padding.bottom > 0 || padding.right > 0;
-        let windows: &[Window] =
-            if padded { &[Window::Copied] } else { &[Window::Copied, Window::Direct] };
+        let windows: &[Window] = if family == Family::ChannelsBlocked {
+            &[Window::Copied]
+        } else {
+            &[Window::Copied, Window::Direct]
+        };
         // Few taps always fit; beyond half of the registers they crowd out the accumulators.
         let crowded = 2 * stage.taps() > usize::from(self.target.vector_registers);
         let hopeless = stage.taps() >= usize::from(self.target.vector_registers);

@@ -2,6 +2,9 @@
 //!
 //! Everything is emitted in the order in which it shall run; backends keep that order.
 
+use std::ops::Range;
+
+use clif_wide::intrinsics::Intrinsic;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
@@ -26,6 +29,11 @@ impl Pointer {
 
     /// The pointer `elements` further on.
     pub(super) fn at(self, elements: usize) -> Self {
+        self.offset(elements as isize)
+    }
+
+    /// The pointer `elements` further on, or back.
+    pub(super) fn offset(self, elements: isize) -> Self {
         Self { bytes: self.bytes + ELEMENT * elements as i64, ..self }
     }
 }
@@ -87,6 +95,58 @@ impl<'a> Emitter<'a> {
 
     pub(super) fn load(&mut self, lanes: usize, from: Pointer) -> Value {
         self.load_type(vector_type(lanes), from)
+    }
+
+    /// A vector of which only some lanes are in memory, zeros in the others. The range counts from
+    /// lane 0, and may end before it or begin after the last.
+    pub(super) fn load_inside(
+        &mut self,
+        lanes: usize,
+        from: Pointer,
+        inside: Range<isize>,
+    ) -> Value {
+        let mask = (0..lanes).filter(|&lane| inside.contains(&(lane as isize)));
+        let mask: u16 = mask.map(|lane| 1 << lane).sum();
+        if mask.count_ones() as usize == lanes {
+            return self.load(lanes, from);
+        }
+        let zeros = self.constant(lanes, 0.0);
+        if mask == 0 {
+            return zeros;
+        }
+        if self.wide {
+            let address = self.address(from);
+            let load = Intrinsic::LoadLanes(mask);
+            return self.intrinsic(load, lanes, &[address]).expect("a load has a result");
+        }
+        (0..lanes).filter(|lane| mask >> lane & 1 == 1).fold(zeros, |vector, lane| {
+            let element = self.load(1, from.at(lane));
+            self.builder.ins().insertlane(vector, element, lane as u8)
+        })
+    }
+
+    /// Emits an intrinsic of the wide backend on vectors of so many lanes.
+    pub(super) fn intrinsic(
+        &mut self,
+        intrinsic: Intrinsic,
+        lanes: usize,
+        arguments: &[Value],
+    ) -> Option<Value> {
+        let imported = intrinsic.import(self.builder.func, vector_type(lanes));
+        let function = imported.expect("the vectors are wide enough");
+        let call = self.builder.ins().call(function, arguments);
+        self.builder.inst_results(call).first().copied()
+    }
+
+    /// The first pointer where the condition holds, else the second.
+    pub(super) fn choose(
+        &mut self,
+        condition: Value,
+        then: Pointer,
+        otherwise: Pointer,
+    ) -> Pointer {
+        let [then, otherwise] = [then, otherwise].map(|pointer| self.address(pointer));
+        Pointer::new(self.builder.ins().select(condition, then, otherwise))
     }
 
     /// A 64-bit integer from memory.

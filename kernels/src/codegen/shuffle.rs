@@ -14,6 +14,10 @@ pub(super) enum Shuffle {
     UnpackHigh,
     /// Elements of even position in `a` followed by `b`.
     Even,
+    /// In each four lanes, the two of even position in `a`, then those in `b`.
+    EvenOfQuads,
+    /// In each four lanes, the two of odd position in `a`, then those in `b`.
+    OddOfQuads,
 }
 
 impl Shuffle {
@@ -22,6 +26,8 @@ impl Shuffle {
             Self::UnpackLow => Intrinsic::UnpackLow32,
             Self::UnpackHigh => Intrinsic::UnpackHigh32,
             Self::Even => Intrinsic::Even,
+            Self::EvenOfQuads => Intrinsic::Shuffle32(0b10_00_10_00),
+            Self::OddOfQuads => Intrinsic::Shuffle32(0b11_01_11_01),
         }
     }
 
@@ -30,19 +36,18 @@ impl Shuffle {
         match self {
             Self::UnpackLow => [0, 4, 1, 5],
             Self::UnpackHigh => [2, 6, 3, 7],
-            Self::Even => [0, 2, 4, 6],
+            Self::Even | Self::EvenOfQuads => [0, 2, 4, 6],
+            Self::OddOfQuads => [1, 3, 5, 7],
         }
     }
 
     /// Emits the shuffle of two vectors of so many lanes; through Cranelift, these are four.
     pub(super) fn emit(self, emitter: &mut Emitter<'_>, lanes: usize, a: Value, b: Value) -> Value {
-        let builder = &mut emitter.builder;
         if emitter.wide {
-            let imported = self.intrinsic().import(builder.func, vector_type(lanes));
-            let function = imported.expect("the shuffles exist for all vectors of f32");
-            let call = builder.ins().call(function, &[a, b]);
-            return builder.inst_results(call)[0];
+            let result = emitter.intrinsic(self.intrinsic(), lanes, &[a, b]);
+            return result.expect("a shuffle has a result");
         }
+        let builder = &mut emitter.builder;
         assert_eq!(lanes, 4, "Cranelift's vectors have four lanes");
         let bytes: Vec<u8> = self
             .positions()
@@ -56,4 +61,22 @@ impl Shuffle {
         let shuffled = builder.ins().shuffle(a, b, mask);
         builder.ins().bitcast(vector_type(4), flags, shuffled)
     }
+}
+
+/// Brings elements into the order of memory that [`Shuffle::EvenOfQuads`] and
+/// [`Shuffle::OddOfQuads`] took out of two vectors, one after the other there.
+pub(super) fn order_pairs(emitter: &mut Emitter<'_>, lanes: usize, value: Value) -> Value {
+    let ordered = match lanes {
+        16 => {
+            let order = [0u32, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15];
+            let order: Vec<u8> = order.iter().flat_map(|lane| lane.to_le_bytes()).collect();
+            let builder = &mut emitter.builder;
+            let order = builder.func.dfg.constants.insert(order.into());
+            let order = builder.ins().vconst(types::I32X16, order);
+            emitter.intrinsic(Intrinsic::Permute32, lanes, &[value, order])
+        }
+        8 => emitter.intrinsic(Intrinsic::Permute64(0b11_01_10_00), lanes, &[value]),
+        _ => return value,
+    };
+    ordered.expect("a permutation has a result")
 }

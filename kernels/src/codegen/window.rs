@@ -20,7 +20,6 @@ const COPY_VECTORS: usize = 4;
 /// The rows of input under a tile.
 #[derive(Clone, Copy)]
 pub(super) struct Rows {
-    /// Row of the input on which the window starts; negative in the padding.
     first: Value,
     count: usize,
 }
@@ -31,6 +30,11 @@ impl Rows {
         let scaled = emitter.builder.ins().imul_imm_s(tile.row, plan.stride[0] as i64);
         let first = emitter.add(scaled, -(plan.pad[0] as i64));
         Self { first, count: plan.window_rows(tile.rows) }
+    }
+
+    /// Row of the input on which the window starts; negative in the padding.
+    pub(super) fn first(self) -> Value {
+        self.first
     }
 
     /// Where the first of the rows starts in a tensor whose rows have `row_pitch` elements. May be
@@ -67,8 +71,8 @@ pub(super) fn fill_planar(
                 // First column of the phase that is not padding.
                 let skipped = plan.pad[1].saturating_sub(phase).div_ceil(stride);
                 let col = skipped * stride + phase - plan.pad[1];
-                if col < plan.window_cols {
-                    let count = (plan.window_cols - col).div_ceil(stride);
+                if col < plan.copied_cols {
+                    let count = (plan.copied_cols - col).div_ceil(stride);
                     let target = target.at(phase * window.phase_pitch + skipped);
                     copy_strided(
                         emitter,
@@ -113,13 +117,13 @@ pub(super) fn fill_channels(
                 for slot in group.slots {
                     let planes = Run { start: source.at(slot.start * plane), pitch: plane };
                     let pixels = Run { start: target.at(position), pitch: width };
-                    transpose::to_pixels(emitter, slot.lanes, plan.window_cols, planes, pixels);
+                    transpose::to_pixels(emitter, slot.lanes, plan.copied_cols, planes, pixels);
                     position += slot.lanes;
                 }
                 return;
             }
             emitter.for_each(
-                plan.window_cols,
+                plan.copied_cols,
                 &[(source, col_pitch), (target, width)],
                 |emitter, pointers| {
                     let mut position = 0;
@@ -154,7 +158,7 @@ pub(super) fn fill_multiplied(
         window,
         |emitter, source, target| {
             let target = target.at(plan.pad[1] * plan.middle_channels);
-            let count = plan.window_cols * plan.channels;
+            let count = plan.copied_cols * plan.channels;
             emitter.for_each(
                 count,
                 &[(source, 1), (target, plan.multiplier)],

@@ -240,7 +240,15 @@ impl Schedule {
             (Taps::Memory, true) => vectors,
             (Taps::Memory, false) => 1,
         };
-        let needed = rows * vectors + kept + if channel_vectors { 1 } else { vectors };
+        let inputs = match tile.window {
+            _ if channel_vectors => 1,
+            // A pair of vectors, and its even or odd elements.
+            Window::Direct if workload.depthwise().is_some_and(|stage| stage.stride[1] == 2) => {
+                3 * vectors
+            }
+            _ => vectors,
+        };
+        let needed = rows * vectors + kept + inputs;
         check_registers(stage, needed, target)?;
         let found = rows * vectors * taps.min(UNROLLED_TAPS);
         if found > LARGEST_MICRO_KERNEL {
@@ -259,9 +267,6 @@ impl Schedule {
             }
             if workload.output_extent()[1] > vectors * usize::from(tile.lanes) {
                 return unfit("rows of no more columns than the register tile");
-            }
-            if tile.window == Window::Direct {
-                return unfit("a copied window");
             }
         }
         Ok(())
@@ -320,18 +325,20 @@ impl Schedule {
     fn check_plan(&self, plan: &Plan) -> Result<(), IllegalSchedule> {
         if self.depthwise.is_some_and(|tile| tile.window == Window::Direct) {
             let unfit = |needed| Err(IllegalSchedule::UnfitWindow { needed });
-            if !plan.is_unpadded() {
-                return unfit(
-                    "windows that never leave the input: no padding, or a valid convolution",
-                );
-            }
+            let looped = plan.kernel[0] * plan.kernel[1] > UNROLLED_TAPS;
             match self.family {
                 Family::ChannelsBlocked => {
                     return unfit("a family that does not transpose its input");
                 }
                 Family::Nhwc if plan.multiplier > 1 => return unfit("a depth multiplier of 1"),
-                Family::Pixels | Family::ChannelsPlanar if plan.stride[1] > 1 => {
-                    return unfit("a column stride of 1");
+                _ if looped && !plan.is_unpadded() => {
+                    return unfit("no padding, where the kernel is a loop over its taps");
+                }
+                Family::Pixels | Family::ChannelsPlanar if looped && plan.stride[1] > 1 => {
+                    return unfit("a column stride of 1, where the kernel is a loop over its taps");
+                }
+                Family::Pixels | Family::ChannelsPlanar if plan.stride[1] > 2 => {
+                    return unfit("a column stride of 1 or 2");
                 }
                 _ => {}
             }

@@ -45,9 +45,7 @@ impl Select<'_> {
             (Intrinsic::Odd, &[a, b]) => self.deinterleave(inst, width, EVEN_ODD[1], a, b),
             (Intrinsic::LoadFirst, &[pointer, n]) => self.load_first(inst, width, pointer, n),
             (Intrinsic::StoreFirst, &[a, pointer, n]) => self.store_first(width, a, pointer, n),
-            (Intrinsic::LoadLanes(mask), &[pointer]) => {
-                self.load_lanes(inst, width, mask, pointer)
-            }
+            (Intrinsic::LoadLanes(mask), &[pointer]) => self.load_lanes(inst, width, mask, pointer),
             (Intrinsic::StoreLanes(mask), &[a, pointer]) => {
                 self.store_lanes(width, mask, a, pointer)
             }
@@ -173,7 +171,13 @@ impl Select<'_> {
         Ok(())
     }
 
-    fn load_lanes(&mut self, inst: ir::Inst, width: Width, mask: u16, pointer: Value) -> Result<()> {
+    fn load_lanes(
+        &mut self,
+        inst: ir::Inst,
+        width: Width,
+        mask: u16,
+        pointer: Value,
+    ) -> Result<()> {
         match self.isa {
             Isa::Avx2 => {
                 let mask = self.mask_of_bits(mask, width);

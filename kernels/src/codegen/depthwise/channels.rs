@@ -1,0 +1,337 @@
+//! The stage on pixels: vectors of channels.
+//!
+//! Where it reads the input itself, taps on padding multiply zeros: columns of padding are known to
+//! the code, which has the blocks of columns that meet them apart from the loop over the others;
+//! rows of padding are lines of zeros.
+
+use cranelift_codegen::ir::Value;
+
+use super::super::emitter::{Emitter, Pointer};
+use super::super::epilogue::Lanes;
+use super::super::transpose::{self, Run};
+use super::super::window::{self, Rows};
+use super::super::{Buffers, Tile, for_each_group};
+use super::lines::{Block, Lines};
+use super::{Channel, parts, positions};
+use crate::cover::{self, Cover, Slot};
+use crate::plan::Plan;
+use crate::schedule::Window;
+
+/// Where the vectors of a channel group start: in the window, in the record, in the output.
+struct Sides<'s> {
+    slots: &'s [Slot],
+    input: Vec<usize>,
+    packed: Vec<usize>,
+    output: Vec<usize>,
+}
+
+/// Where a group's tile is read and written.
+#[derive(Clone, Copy)]
+struct Ends {
+    /// Row of the input on which `input` stands.
+    first: Value,
+    input: Pointer,
+    output: Pointer,
+    /// From one output pixel to the next.
+    pitch: usize,
+    /// A line of zeros, for direct windows.
+    zeros: Pointer,
+}
+
+/// The stage on pixels: vectors of channels.
+pub(in super::super) fn channels(
+    emitter: &mut Emitter<'_>,
+    plan: &Plan,
+    buffers: &Buffers,
+    tile: Tile,
+) {
+    let (records, schedule, _) = parts(plan);
+    let rows = Rows::under(emitter, plan, tile);
+    let image = buffers.image(emitter, plan, tile.image);
+    let planar = plan.planar_tensors();
+    let source = rows.start(emitter, image, plan.in_cols * if planar { 1 } else { plan.channels });
+    let source_step = if planar { plan.in_rows * plan.in_cols } else { 1 };
+    let is_last_stage = plan.pointwise.is_none();
+    let output_step = if is_last_stage && planar { plan.rows * plan.cols } else { 1 };
+    let output = buffers.middle_tile_of(emitter, plan, tile, is_last_stage && planar);
+    let multiplied = plan.multiplier > 1;
+    if multiplied {
+        window::fill_multiplied(emitter, plan, rows, source, buffers.private, &plan.windows[0]);
+    }
+    let whole_window = buffers.private.at(plan.windows[0].offset);
+    let moving = [(source, source_step), (output, output_step), (whole_window, 1)];
+    for_each_group(emitter, records, buffers.weights, &moving, |emitter, group, pointers| {
+        let window = plan.windows[group.shape];
+        let width = cover::width(group.slots);
+        let copied = !multiplied && schedule.window == Window::Copied;
+        let input = if copied {
+            window::fill_channels(
+                emitter,
+                plan,
+                rows,
+                pointers[0],
+                group,
+                buffers.private,
+                &window,
+            );
+            buffers.private.at(window.offset)
+        } else if multiplied {
+            pointers[2]
+        } else {
+            pointers[0]
+        };
+        let mut channel = Channel::new(plan, group.record, width, window);
+        channel.load_taps(emitter, group.slots, Lanes::Channels);
+        let packed = positions(group.slots);
+        let own: Vec<usize> = group.slots.iter().map(|slot| slot.start).collect();
+        let sides = Sides {
+            slots: group.slots,
+            input: if copied { packed.clone() } else { own.clone() },
+            packed: packed.clone(),
+            output: if is_last_stage && planar { packed } else { own },
+        };
+        let through_staging = is_last_stage && planar;
+        let (output, pitch) = if through_staging {
+            (buffers.private.at(plan.staging), width)
+        } else {
+            (pointers[1], plan.middle_channels)
+        };
+        let zeros = buffers.private.at(window.offset);
+        let ends = Ends { first: rows.first(), input, output, pitch, zeros };
+        channel.channel_rows(emitter, tile.rows, &sides, ends);
+        if !through_staging {
+            return;
+        }
+        for (slot, &position) in group.slots.iter().zip(&sides.packed) {
+            let pixels = Run { start: output.at(position), pitch };
+            let plane = plan.rows * plan.cols;
+            let planes = Run { start: pointers[1].at(slot.start * plane), pitch: plane };
+            let count = tile.rows * plan.cols;
+            transpose::to_planes(
+                emitter,
+                slot.lanes,
+                count,
+                pixels,
+                planes,
+                planes.start,
+                |_, _, value, _, _| value,
+            );
+        }
+    });
+}
+
+impl Buffers {
+    /// The tile of the stage's output, as the stage writes it: planes where it is transposed at last.
+    fn middle_tile_of(
+        &self,
+        emitter: &mut Emitter<'_>,
+        plan: &Plan,
+        tile: Tile,
+        planes: bool,
+    ) -> Pointer {
+        if planes {
+            self.output_tile(emitter, plan, tile)[0]
+        } else {
+            self.middle_tile(emitter, plan, tile)
+        }
+    }
+}
+
+/// Output columns of a block, and the first of them where the code knows it.
+#[derive(Clone, Copy)]
+struct Columns {
+    count: usize,
+    first: Option<usize>,
+}
+
+impl Channel<'_> {
+    /// All output rows of a channel group's tile.
+    fn channel_rows(&self, emitter: &mut Emitter<'_>, rows: usize, sides: &Sides<'_>, ends: Ends) {
+        let stride = self.plan.stride[0];
+        let pitch = self.window.row_pitch;
+        let chooses = self.is_direct() && !self.plan.rows_are_inside();
+        let known = (self.plan.tiles == 1 && rows == 1).then_some(0);
+        let carried: &[Value] = if chooses { &[ends.first] } else { &[] };
+        let moving = [(ends.input, stride * pitch), (ends.output, self.plan.cols * ends.pitch)];
+        emitter.for_each_carrying(rows, &moving, carried, |emitter, pointers, carried| {
+            let lines = match carried.first() {
+                Some(&first) => {
+                    let block = Block { rows: 1, first, known };
+                    Lines::of_input(emitter, self.plan, block, pointers[0], pitch, ends.zeros)
+                }
+                None => Lines::present(self.plan.window_rows(1), pointers[0], pitch),
+            };
+            self.channel_columns(emitter, sides, &lines, pointers[1], ends.pitch);
+            carried.iter().map(|&first| emitter.add(first, stride as i64)).collect()
+        });
+    }
+
+    fn channel_columns(
+        &self,
+        emitter: &mut Emitter<'_>,
+        sides: &Sides<'_>,
+        lines: &Lines,
+        output: Pointer,
+        pitch: usize,
+    ) {
+        let blocks = Cover::scalars(self.plan.cols, self.tile.rows.into());
+        let step = self.plan.stride[1] * self.window.col_pitch;
+        let mut starts = vec![(output, pitch)];
+        // Columns of the input count from the first of the tensor, those of a copy from its own.
+        let padding = if self.is_direct() { self.plan.pad[1] * self.window.col_pitch } else { 0 };
+        let behind = -(padding as isize);
+        starts.extend(lines.pointers.iter().map(|&pointer| (pointer.offset(behind), step)));
+        let at = |column: usize| -> Vec<Pointer> {
+            starts.iter().map(|&(pointer, step)| pointer.at(column * step)).collect()
+        };
+        let known = |emitter: &mut Emitter<'_>, first: usize, count: usize| {
+            let columns = Columns { count, first: Some(first) };
+            self.channel_block(emitter, columns, sides, lines, &at(first), pitch);
+        };
+        let is_inside = |block: usize| {
+            !self.is_direct() || self.plan.columns_are_inside(block * blocks.width, blocks.width)
+        };
+        let start = (0..blocks.full).find(|&block| is_inside(block)).unwrap_or(blocks.full);
+        let end = (start..blocks.full).find(|&block| !is_inside(block)).unwrap_or(blocks.full);
+        for block in 0..start {
+            known(emitter, block * blocks.width, blocks.width);
+        }
+        let moving: Vec<_> = at(start * blocks.width)
+            .into_iter()
+            .zip(&starts)
+            .map(|(pointer, (_, step))| (pointer, blocks.width * step))
+            .collect();
+        emitter.for_each(end - start, &moving, |emitter, pointers| {
+            let columns = Columns { count: blocks.width, first: None };
+            self.channel_block(emitter, columns, sides, lines, pointers, pitch);
+        });
+        for block in end..blocks.full {
+            known(emitter, block * blocks.width, blocks.width);
+        }
+        for block in &blocks.rest {
+            known(emitter, block[0].start, block.len());
+        }
+    }
+
+    /// The micro-kernel on channels: some output columns of the group's vectors. The first pointer is
+    /// to the output, the others are those of the lines.
+    fn channel_block(
+        &self,
+        emitter: &mut Emitter<'_>,
+        columns: Columns,
+        sides: &Sides<'_>,
+        lines: &Lines,
+        pointers: &[Pointer],
+        pitch: usize,
+    ) {
+        let vectors = sides.slots.len();
+        let at =
+            |base: Option<Pointer>, index: usize| base.map(|base| base.at(sides.packed[index]));
+        let starts: Vec<Value> = sides
+            .slots
+            .iter()
+            .enumerate()
+            .map(|(index, slot)| {
+                Lanes::Channels.start(emitter, slot.lanes, at(self.bias(), index))
+            })
+            .collect();
+        let sums = starts.repeat(columns.count);
+        let sums = if self.is_unrolled() {
+            self.channel_taps(emitter, columns, sides, lines, &pointers[1..], sums)
+        } else {
+            self.channel_tap_loops(emitter, columns.count, sides, pointers[1], sums)
+        };
+        for col in 0..columns.count {
+            for (index, slot) in sides.slots.iter().enumerate() {
+                let sum = sums[col * vectors + index];
+                let slope = at(self.slopes(), index);
+                let value =
+                    Lanes::Channels.finish(emitter, slot.lanes, sum, None, self.activation, slope);
+                emitter.store(value, pointers[0].at(col * pitch + sides.output[index]));
+            }
+        }
+    }
+
+    /// Walks over the pixels under a row of the block, so that a loaded pixel serves every output
+    /// column that has a tap on it.
+    fn channel_taps(
+        &self,
+        emitter: &mut Emitter<'_>,
+        columns: Columns,
+        sides: &Sides<'_>,
+        lines: &Lines,
+        pointers: &[Pointer],
+        mut sums: Vec<Value>,
+    ) -> Vec<Value> {
+        let [kernel_rows, kernel_cols] = self.plan.kernel;
+        let vectors = sides.slots.len();
+        for tap_row in 0..kernel_rows {
+            let line = lines.row(pointers, tap_row * self.plan.dilation[0]);
+            for window_col in 0..self.plan.window_cols(columns.count) {
+                let uses: Vec<(usize, usize)> = (0..columns.count)
+                    .flat_map(|col| (0..kernel_cols).map(move |tap_col| (col, tap_col)))
+                    .filter(|&(col, tap)| self.plan.window_col(col, tap) == window_col)
+                    .collect();
+                if uses.is_empty() {
+                    continue;
+                }
+                let is_there = !self.is_direct()
+                    || columns.first.is_none_or(|first| self.plan.is_col_inside(first, window_col));
+                let pixel = line
+                    .filter(|_| is_there)
+                    .map(|line| line.at(window_col * self.window.col_pitch));
+                for (index, slot) in sides.slots.iter().enumerate() {
+                    let value = match pixel {
+                        Some(pixel) => emitter.load(slot.lanes, pixel.at(sides.input[index])),
+                        None => emitter.constant(slot.lanes, 0.0),
+                    };
+                    for &(col, tap_col) in &uses {
+                        let tap = tap_row * kernel_cols + tap_col;
+                        let weight = match self.taps.get(tap * vectors + index) {
+                            Some(&weight) => weight,
+                            None => {
+                                let at = tap * self.width + sides.packed[index];
+                                emitter.load(slot.lanes, self.record.at(at))
+                            }
+                        };
+                        let sum = &mut sums[col * vectors + index];
+                        *sum = emitter.mul_add(value, weight, *sum);
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// A kernel too large to unroll.
+    fn channel_tap_loops(
+        &self,
+        emitter: &mut Emitter<'_>,
+        cols: usize,
+        sides: &Sides<'_>,
+        input: Pointer,
+        sums: Vec<Value>,
+    ) -> Vec<Value> {
+        let [kernel_rows, kernel_cols] = self.plan.kernel;
+        let row_step = self.plan.dilation[0] * self.window.row_pitch;
+        let col_step = self.plan.dilation[1] * self.window.col_pitch;
+        let lines = [(self.record, kernel_cols * self.width), (input, row_step)];
+        emitter.for_each_carrying(kernel_rows, &lines, &sums, |emitter, line, sums| {
+            let moving = [(line[0], self.width), (line[1], col_step)];
+            emitter.for_each_carrying(kernel_cols, &moving, sums, |emitter, pointers, sums| {
+                let mut sums = sums.to_vec();
+                for (index, slot) in sides.slots.iter().enumerate() {
+                    let weight = emitter.load(slot.lanes, pointers[0].at(sides.packed[index]));
+                    for col in 0..cols {
+                        let pixel =
+                            pointers[1].at(col * self.plan.stride[1] * self.window.col_pitch);
+                        let value = emitter.load(slot.lanes, pixel.at(sides.input[index]));
+                        let sum = &mut sums[col * sides.slots.len() + index];
+                        *sum = emitter.mul_add(value, weight, *sum);
+                    }
+                }
+                sums
+            })
+        })
+    }
+}
