@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use dsconv::{Dispatcher, Layout, Workload, WorkloadBuilder};
+use dsconv::{Buffer, Dispatcher, Layout, Workload, WorkloadBuilder};
 use dsconv_kernels::testing::Tensors;
 use dsconv_tuning::{measure, peak};
 
@@ -42,7 +42,8 @@ pub(crate) fn bench(criterion: &mut Criterion, group: &str, workloads: &[(String
                 let block = dispatcher
                     .prepare(workload, &tensors.weights())
                     .expect("every workload has a schedule");
-                (block, tensors.input, vec![0.0; workload.output_len()])
+                let input = Buffer::from(tensors.input.as_slice());
+                (block, input, Buffer::zeroed(workload.output_len()))
             });
             bencher.iter(|| block.run(input, output).expect("tensors fit"));
         });

@@ -2,11 +2,12 @@
 
 #![expect(unsafe_code, reason = "generated code is called with raw pointers here")]
 
+use crate::buffer::Buffer;
 use crate::codegen;
 use crate::compile;
 use crate::jit::Code;
 use crate::packing;
-use crate::plan::{LINE, Phase, Plan};
+use crate::plan::{Phase, Plan};
 use crate::schedule::CheckedSchedule;
 use crate::target::Target;
 use crate::weights::{Weights, WrongLength};
@@ -85,42 +86,6 @@ unsafe impl Send for Arguments {}
 // SAFETY: as above; a shared reference gives no more than a copy does.
 unsafe impl Sync for Arguments {}
 
-/// Elements that start on a cache line.
-#[derive(Clone)]
-struct Buffer(Vec<Line>);
-
-/// One cache line of elements.
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-struct Line([f32; LINE]);
-
-impl Buffer {
-    fn zeroed(len: usize) -> Self {
-        Self(vec![Line([0.0; LINE]); len.div_ceil(LINE)])
-    }
-
-    fn elements_mut(&mut self) -> &mut [f32] {
-        let len = self.0.len() * LINE;
-        // SAFETY: a `Line` is exactly `LINE` elements without padding (64 bytes, aligned to 64),
-        // so the vector's memory is `len` initialised elements, borrowed mutably with `self`.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast::<f32>(), len) }
-    }
-
-    fn as_ptr(&self) -> *const f32 {
-        self.0.as_ptr().cast()
-    }
-
-    fn as_mut_ptr(&mut self) -> *mut f32 {
-        self.0.as_mut_ptr().cast()
-    }
-}
-
-impl std::fmt::Debug for Buffer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Buffer({} elements)", self.0.len() * LINE)
-    }
-}
-
 impl Kernel {
     /// Generates and compiles the code of a schedule.
     ///
@@ -148,7 +113,7 @@ impl Kernel {
     pub fn pack(&self, weights: &Weights<'_>) -> Result<PackedWeights, WrongLength> {
         weights.check(self.schedule.workload())?;
         let mut elements = Buffer::zeroed(self.plan.weights_len);
-        packing::pack(&self.plan, weights, elements.elements_mut());
+        packing::pack(&self.plan, weights, &mut elements);
         Ok(PackedWeights { schedule: self.schedule, elements })
     }
 

@@ -6,6 +6,7 @@
 //! ```
 
 mod activation;
+mod buffer;
 mod codegen;
 mod compile;
 mod cover;
@@ -25,6 +26,7 @@ pub mod reference;
 pub mod testing;
 
 pub use activation::{Activation, Arithmetic, Finite, ParseActivationError, Scalar};
+pub use buffer::Buffer;
 pub use kernel::{CompileError, Kernel, PackedWeights, RunError, Workspace};
 pub use schedule::{
     CheckedSchedule, DepthwiseTile, Family, Fusion, IllegalSchedule, LoopOrder, Packing,

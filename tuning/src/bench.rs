@@ -5,7 +5,8 @@
 
 use dsconv::Objective;
 use dsconv_kernels::{
-    CheckedSchedule, CompileError, Kernel, PackedWeights, RunError, Target, Workload, Workspace,
+    Buffer, CheckedSchedule, CompileError, Kernel, PackedWeights, RunError, Target, Workload,
+    Workspace,
 };
 
 use crate::data::Tensors;
@@ -50,6 +51,8 @@ const LEAST_EVICTION_BYTES: usize = 32 << 20;
 #[derive(Debug)]
 pub struct HostBench {
     tensors: Tensors,
+    input: Buffer,
+    residual: Option<Buffer>,
     oracle: Oracle,
     output: GuardedOutput,
     threads: usize,
@@ -92,13 +95,15 @@ impl HostBench {
             Objective::Cold => (8 * target.l2_bytes).max(LEAST_EVICTION_BYTES),
         };
         let eviction = vec![1; eviction_bytes / size_of::<u64>()];
-        Ok(Self { tensors, oracle, output, threads, pool, eviction })
+        let input = Buffer::from(tensors.input.as_slice());
+        let residual = tensors.residual().map(Buffer::from);
+        Ok(Self { tensors, input, residual, oracle, output, threads, pool, eviction })
     }
 
     fn try_run(&mut self, prepared: &mut Prepared) -> Result<(), RunError> {
         let Prepared { kernel, weights, workspace } = prepared;
-        let input = self.tensors.input.as_slice();
-        let residual = self.tensors.residual();
+        let input = &*self.input;
+        let residual = self.residual.as_deref();
         let output = self.output.as_mut_slice();
         match &self.pool {
             None => kernel.run(weights, input, residual, output, workspace),

@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use dsconv_kernels::{Isa, Layout, RunError, Workload, reference};
+use dsconv_kernels::{Buffer, Isa, Layout, RunError, Workload, reference};
 
 use crate::data::Tensors;
 
@@ -68,7 +68,7 @@ pub struct Oracle {
 /// Memory for one output, with margins that a kernel must leave alone.
 #[derive(Debug)]
 pub struct GuardedOutput {
-    buffer: Vec<f32>,
+    buffer: Buffer,
 }
 
 impl Oracle {
@@ -157,8 +157,9 @@ fn first_and_count(mut indices: impl Iterator<Item = usize>) -> Option<(usize, u
 impl GuardedOutput {
     /// Memory for the output of `workload`, full of canaries.
     pub fn new(workload: &Workload) -> Self {
-        let elements = workload.output_len() + 2 * MARGIN;
-        Self { buffer: vec![f32::from_bits(CANARY); elements] }
+        let mut output = Self { buffer: Buffer::zeroed(workload.output_len() + 2 * MARGIN) };
+        output.reset();
+        output
     }
 
     /// Fills output and margins with canaries again.

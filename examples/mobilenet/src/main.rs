@@ -14,7 +14,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use dsconv::{
-    Activation, Database, Depthwise, Dispatcher, Pointwise, SeparableBlock, Weights, Workload,
+    Activation, Buffer, Database, Depthwise, Dispatcher, Pointwise, SeparableBlock, Weights,
+    Workload,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -70,8 +71,9 @@ fn run(file: Option<&Path>) -> Result<(), Box<dyn Error>> {
     println!("13 blocks prepared in {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
 
     let input = uniform(&mut random, blocks[0].workload().input_len(), 1.0);
-    let mut outputs: Vec<Vec<f32>> =
-        blocks.iter().map(|block| vec![0.0; block.workload().output_len()]).collect();
+    let input = Buffer::from(input.as_slice());
+    let mut outputs: Vec<Buffer> =
+        blocks.iter().map(|block| Buffer::zeroed(block.workload().output_len())).collect();
     pass(&mut blocks, &input, &mut outputs)?;
     let mut times_us = vec![Vec::with_capacity(PASSES); blocks.len()];
     for _ in 0..PASSES {
@@ -131,12 +133,12 @@ fn uniform(random: &mut StdRng, len: usize, bound: f32) -> Vec<f32> {
 fn pass(
     blocks: &mut [SeparableBlock],
     input: &[f32],
-    outputs: &mut [Vec<f32>],
+    outputs: &mut [Buffer],
 ) -> Result<Vec<f64>, Box<dyn Error>> {
     let mut times_us = Vec::with_capacity(blocks.len());
     for index in 0..blocks.len() {
         let (before, here) = outputs.split_at_mut(index);
-        let input = before.last().map_or(input, Vec::as_slice);
+        let input = before.last().map_or(input, |output| output);
         let started = Instant::now();
         blocks[index].run(input, &mut here[0])?;
         times_us.push(started.elapsed().as_secs_f64() * 1e6);

@@ -72,7 +72,7 @@ fn generated_code_stays_inside_every_buffer() {
         for at_end in [true, false] {
             let mut input = Guarded::filled(input, at_end);
             let mut weights =
-                Guarded::filled(&packed.elements.elements_mut()[..plan.weights_len], at_end);
+                Guarded::filled(&packed.elements[..plan.weights_len], at_end);
             let mut residual = Guarded::filled(residual.unwrap_or_default(), at_end);
             let mut output = Guarded::new(workload.output_len(), at_end);
             let mut private = Guarded::new(plan.private_len, at_end);

@@ -231,9 +231,7 @@ impl Channel<'_> {
             .slots
             .iter()
             .enumerate()
-            .map(|(index, slot)| {
-                Lanes::Channels.start(emitter, slot.lanes, at(self.bias(), index))
-            })
+            .map(|(index, slot)| Lanes::Channels.start(emitter, slot.lanes, at(self.bias(), index)))
             .collect();
         let sums = starts.repeat(columns.count);
         let sums = if self.is_unrolled() {
