@@ -67,12 +67,11 @@ fn generated_code_stays_inside_every_buffer() {
         let (input, residual) = (&tensors.input, tensors.residual());
         let expected = testing::reference(&workload, &tensors);
         let kernel = Kernel::compile(&checked).expect("checked schedules compile");
-        let mut packed = kernel.pack(&tensors.weights()).expect("tensors fit");
+        let packed = kernel.pack(&tensors.weights()).expect("tensors fit");
         let plan = &kernel.plan;
         for at_end in [true, false] {
             let mut input = Guarded::filled(input, at_end);
-            let mut weights =
-                Guarded::filled(&packed.elements[..plan.weights_len], at_end);
+            let mut weights = Guarded::filled(&packed.elements[..plan.weights_len], at_end);
             let mut residual = Guarded::filled(residual.unwrap_or_default(), at_end);
             let mut output = Guarded::new(workload.output_len(), at_end);
             let mut private = Guarded::new(plan.private_len, at_end);
