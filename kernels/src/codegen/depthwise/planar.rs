@@ -255,11 +255,15 @@ impl Channel<'_> {
                     .collect();
                 for &(row, tap_row) in &uses {
                     let tap = tap_row * kernel_cols + tap_col;
+                    // From memory, a weight is loaded once for neighbouring vectors.
+                    let mut loaded: Option<(usize, Value)> = None;
                     for (index, slot) in slots.iter().enumerate() {
-                        let weight = match self.taps.get(tap) {
-                            Some(&weight) if slot.lanes == self.tap_lanes => weight,
+                        let weight = match (self.taps.get(tap), loaded) {
+                            (Some(&weight), _) if slot.lanes == self.tap_lanes => weight,
+                            (_, Some((lanes, weight))) if lanes == slot.lanes => weight,
                             _ => emitter.broadcast(slot.lanes, self.record.at(tap)),
                         };
+                        loaded = Some((slot.lanes, weight));
                         let sum = &mut sums[row * slots.len() + index];
                         *sum = emitter.mul_add(inputs[index], weight, *sum);
                     }
