@@ -9,7 +9,7 @@ use crate::dispatcher::Origin;
 
 /// A depthwise-separable block, prepared by [`Dispatcher::prepare`](crate::Dispatcher::prepare).
 ///
-/// A run looks nothing up, takes no lock and allocates nothing. It needs scratch memory, hence
+/// A run looks nothing up and, on one thread, takes no lock and allocates nothing. It needs scratch memory, hence
 /// `&mut self`: to run from several threads at once, give each its own [`fork`](Self::fork).
 pub struct SeparableBlock {
     prepared: Arc<Prepared>,
@@ -92,8 +92,9 @@ impl SeparableBlock {
         Ok(kernel.run(weights, input, residual, output, &mut self.workspace)?)
     }
 
-    /// Runs on the threads of a pool: at most as many as the dispatcher was built for. The result
-    /// is the same, bit for bit.
+    /// Runs on the calling thread and, beside it, on threads of a pool: on as many in all as the
+    /// pool has, at most as many as the dispatcher was built for. The result is the same, bit for
+    /// bit.
     ///
     /// # Errors
     ///

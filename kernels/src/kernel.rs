@@ -2,6 +2,9 @@
 
 #![expect(unsafe_code, reason = "generated code is called with raw pointers here")]
 
+#[cfg(feature = "parallel")]
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use crate::buffer::Buffer;
 use crate::codegen;
 use crate::compile;
@@ -148,8 +151,8 @@ impl Kernel {
         Ok(())
     }
 
-    /// Runs on the threads of a pool, at most as many as the workspace was made for. Tasks of a
-    /// phase are shared out evenly, neighbouring ones together.
+    /// Runs on the calling thread and, beside it, on threads of a pool: on as many threads in all as
+    /// the pool has, at most as many as the workspace was made for.
     ///
     /// # Errors
     ///
@@ -166,14 +169,13 @@ impl Kernel {
     ) -> Result<(), RunError> {
         let arguments = self.arguments(weights, input, residual, output, workspace)?;
         let threads = pool.current_num_threads().min(workspace.private.len());
-        pool.install(|| {
-            for (index, &phase) in self.plan.phases.iter().enumerate() {
-                let tasks = self.plan.batch * phase.count;
-                let threads = threads.min(tasks);
-                let share = Share { kernel: self, index, phase, tasks, threads, arguments };
-                share.run(0, &mut workspace.private[..threads]);
-            }
-        });
+        for (index, &phase) in self.plan.phases.iter().enumerate() {
+            let tasks = self.plan.batch * phase.count;
+            let threads = threads.min(tasks);
+            let next = AtomicUsize::new(0);
+            let share = Share { kernel: self, index, phase, tasks, threads, arguments, next };
+            share.run(pool, &mut workspace.private[..threads]);
+        }
         Ok(())
     }
 
@@ -246,7 +248,7 @@ impl Kernel {
     }
 }
 
-/// Tasks of a phase, shared out among threads.
+/// Tasks of a phase that threads take until none is left.
 #[cfg(feature = "parallel")]
 struct Share<'k> {
     kernel: &'k Kernel,
@@ -255,20 +257,37 @@ struct Share<'k> {
     tasks: usize,
     threads: usize,
     arguments: Arguments,
+    /// The first task that no thread has taken.
+    next: AtomicUsize,
 }
 
 #[cfg(feature = "parallel")]
 impl Share<'_> {
-    /// Runs the shares of threads `first..first + private.len()`. Joins, since spawning would allocate.
-    fn run(&self, first: usize, private: &mut [Buffer]) {
-        if let [own] = private {
-            let [from, to] = [first, first + 1].map(|thread| self.tasks * thread / self.threads);
-            let arguments = Arguments { private: own.as_mut_ptr(), ..self.arguments };
-            self.kernel.call(self.index, arguments, self.phase, from, to);
-            return;
+    /// Runs on the calling thread and on threads of the pool, one for each scratch. The caller does
+    /// not wait for them to wake up: it takes tasks meanwhile, and a thread that comes late finds
+    /// fewer.
+    fn run(&self, pool: &rayon::ThreadPool, private: &mut [Buffer]) {
+        let Some((own, others)) = private.split_first_mut() else { return };
+        pool.in_place_scope(|scope| {
+            for other in others {
+                scope.spawn(move |_| self.take(other));
+            }
+            self.take(own);
+        });
+    }
+
+    /// Takes tasks and runs them. Neighbouring ones go together, for they read the same rows; in the
+    /// end one by one, so that threads end together.
+    fn take(&self, private: &mut Buffer) {
+        let arguments = Arguments { private: private.as_mut_ptr(), ..self.arguments };
+        let end_of = |first: usize| {
+            let left = self.tasks.checked_sub(first).filter(|&left| left > 0)?;
+            Some(first + (left / (2 * self.threads)).max(1))
+        };
+        // Who takes what matters for no result, and the scope's end is a barrier.
+        while let Ok(first) = self.next.fetch_update(Relaxed, Relaxed, end_of) {
+            let end = end_of(first).unwrap_or(first);
+            self.kernel.call(self.index, arguments, self.phase, first, end);
         }
-        let half = private.len() / 2;
-        let (low, high) = private.split_at_mut(half);
-        rayon::join(|| self.run(first, low), || self.run(first + half, high));
     }
 }

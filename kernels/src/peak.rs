@@ -13,15 +13,21 @@ const CHAINS: usize = 12;
 /// Runs `steps` steps of independent multiply-adds on the calling thread and returns the
 /// floating-point operations done (two for each multiply-add).
 pub fn multiply_adds(steps: u64) -> u64 {
-    let lanes = dispatch(steps);
+    multiply_adds_of(usize::MAX, steps)
+}
+
+/// As [`multiply_adds`], on vectors of at most so many lanes; of four where those are fewer.
+pub fn multiply_adds_of(most_lanes: usize, steps: u64) -> u64 {
+    let lanes = dispatch(most_lanes, steps);
     2 * steps * CHAINS as u64 * lanes
 }
 
-/// Lanes of the vectors that [`multiply_adds`] works on.
-fn dispatch(steps: u64) -> u64 {
+/// Runs the steps and returns the lanes of the vectors.
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "there is one width"))]
+fn dispatch(most_lanes: usize, steps: u64) -> u64 {
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") {
+        if most_lanes >= 16 && is_x86_feature_detected!("avx512f") {
             #[expect(unsafe_code, reason = "the call of a function that needs CPU features")]
             // SAFETY: the CPU has AVX-512F, which was just asked.
             unsafe {
@@ -29,7 +35,7 @@ fn dispatch(steps: u64) -> u64 {
             }
             return 16;
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if most_lanes >= 8 && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             #[expect(unsafe_code, reason = "the call of a function that needs CPU features")]
             // SAFETY: the CPU has AVX2 and FMA, which were just asked.
             unsafe {
