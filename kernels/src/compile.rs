@@ -1,5 +1,6 @@
 //! From CLIF to machine code: by `clif-wide` beyond 128 bits, else by Cranelift.
 
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use cranelift_codegen::ir::Function;
@@ -69,9 +70,12 @@ pub(crate) fn failed(error: impl std::fmt::Display) -> CompileError {
 pub(crate) fn compile_wide(
     function: &Function,
     isa: clif_wide::Isa,
-    context: &mut clif_wide::Context,
 ) -> Result<Vec<u8>, CompileError> {
-    match clif_wide::compile(function, isa, context) {
+    thread_local! {
+        /// The compiler's memory: a tuner compiles thousands of functions on one thread.
+        static CONTEXT: RefCell<clif_wide::Context> = RefCell::default();
+    }
+    match CONTEXT.with_borrow_mut(|context| clif_wide::compile(function, isa, context)) {
         Ok(code) => Ok(code.bytes),
         Err(error) => Err(CompileError { backend: "clif-wide", message: error.to_string() }),
     }

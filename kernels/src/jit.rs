@@ -45,13 +45,12 @@ impl Code {
         let module = JITModule::new(JITBuilder::with_isa(isa, default_libcall_names()));
         // From here on an early return frees the module, too.
         let mut code = Self { module: ManuallyDrop::new(module), functions: Vec::new() };
-        let mut context = clif_wide::Context::new();
         let mut compiled = Vec::new();
         for function in functions {
             let id = code.module.declare_anonymous_function(&function.signature).map_err(failed)?;
             let bytes = match wide {
                 Some(isa) => {
-                    let bytes = compile_wide(&function, isa, &mut context)?;
+                    let bytes = compile_wide(&function, isa)?;
                     let alignment = clif_wide::Code::ALIGNMENT as u64;
                     let defined = code.module.define_function_bytes(id, alignment, &bytes, &[]);
                     defined.map_err(failed)?;
