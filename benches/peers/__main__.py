@@ -1,0 +1,123 @@
+"""Times depthwise-separable blocks in dsconv and in other libraries, in one run.
+
+The first start makes a virtual environment, installs the peers from pinned requirements and builds
+what is to be built; a peer that cannot be had is reported and left out. Every contestant is a
+process of its own, gets the same tensors, is compared with NumPy at 64 bits, and then takes turns
+with the others. All compute in 32 bits, with weights prepared and activations fused, on buffers
+that stay where they are. In NCHW and NHWC, input and output have that layout; what a library
+converts inside is part of its time.
+
+dsconv runs by the schedules of the user's cache, else untuned; tune before to compare tuned blocks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+
+import environment
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python3 benches/peers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    peers = [peer for peer in environment.PACKAGES if peer not in environment.OPTIONAL]
+    add = parser.add_argument
+    add("--blocks", type=names, metavar="NAME,…", help="only these blocks")
+    add("--file", type=Path, default=environment.REPOSITORY / "benches" / "blocks.toml",
+        metavar="FILE", help="names and workloads (default: benches/blocks.toml)")
+    add("--peers", type=names, default=peers, metavar="NAME,…",
+        help=f"of {', '.join(environment.PACKAGES)} (default: all but torch, which is large)")
+    add("--layouts", type=names, default=["nchw", "nhwc"], metavar="NAME,…",
+        help="nchw, nhwc (default: both)")
+    add("--threads", type=numbers, default=[1, 2], metavar="N,…", help="default: 1,2")
+    add("--rounds", type=int, default=6, metavar="N", help="turns of each contestant (default: 6)")
+    add("--turn-ms", type=int, default=50, metavar="MS", help="length of a turn (default: 50)")
+    add("--json", type=Path, metavar="FILE", help="write everything to a file")
+    add("--plot", type=Path, metavar="FILE", help="draw shares of the FMA peak (.png, .svg, .pdf)")
+    add("--no-record", action="store_true",
+        help="add no rows to benches/record/<cpu>/<date>.csv")
+    add("--environment", type=Path, default=environment.REPOSITORY / "target" / "peers",
+        metavar="FOLDER", help="of the virtual environment (default: target/peers)")
+    given = parser.parse_args()
+    for choices, known in ((given.peers, environment.PACKAGES), (given.layouts, ("nchw", "nhwc"))):
+        if unknown := [name for name in choices if name not in known]:
+            parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+    return given
+
+
+def names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
+def main() -> int:
+    given = arguments()
+    environment.enter(given.environment)
+    # These need the packages of the environment.
+    import race
+    import report
+
+    started = datetime.now(timezone.utc)
+    blocks = read_blocks(given.file, given.blocks)
+    installed = environment.install(given.peers)
+    rules = race.Rules(given.rounds, given.turn_ms)
+    with tempfile.TemporaryDirectory(prefix="peers") as folder:
+        arena = race.Arena(installed, Path(folder), rules)
+        try:
+            for name, why in arena.missing.items():
+                tell(f"without {name}: {why}")
+            overheads = arena.overheads()
+            races = list(race.run(arena, blocks, given.layouts, given.threads, tell))
+        finally:
+            arena.close()
+    for group in report.groups(races).values():
+        print(report.table(group), end="\n\n")
+    print("call overhead, us:", ", ".join(f"{name} {us:.2f}" for name, us in overheads.items()))
+    for note in report.notes(races):
+        print(note)
+    rows = report.records(races, started)
+    facts = {"cpu": arena.cpu, "overhead_us": overheads, "missing": arena.missing}
+    if given.json:
+        report.write_json(given.json, races, rows, facts)
+    if given.plot:
+        report.plot(given.plot, races)
+    if not given.no_record:
+        record = environment.REPOSITORY / "benches" / "record" / arena.cpu
+        report.write_csv(record / f"{started.date()}.csv", rows)
+    return 0
+
+
+def read_blocks(file: Path, chosen: list[str] | None) -> dict[str, "workload.Workload"]:
+    """Blocks by name. One that not every contestant could be given is left out."""
+    import tomllib
+
+    import workload
+
+    lines = tomllib.loads(file.read_text())
+    if unknown := [name for name in chosen or [] if name not in lines]:
+        raise SystemExit(f"error: no such block in {file}: {', '.join(unknown)}")
+    blocks = {}
+    for name in chosen or lines:
+        try:
+            blocks[name] = workload.parse(lines[name])
+        except workload.Unsupported as why:
+            tell(f"without block {name}: {why}")
+    return blocks
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

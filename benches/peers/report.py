@@ -1,0 +1,219 @@
+"""What the race comes to: tables, JSON, records as CSV, a plot."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from environment import PROJECT
+from race import Race, Result
+
+COLUMNS = (
+    "time",
+    "block",
+    "workload",
+    "threads",
+    "contestant",
+    "version",
+    "min_us",
+    "median_us",
+    "to_best_peer",
+    "percent_of_peak",
+    "error",
+    "note",
+)
+
+
+def percent_of_peak(race: Race, us: float) -> float:
+    return 100.0 * race.workload.flops / us / 1e3 / race.peak_gflops
+
+
+def timed_peers(race: Race) -> dict[str, float]:
+    return {
+        name: result.min_us
+        for name, result in race.results.items()
+        if name != PROJECT and result.min_us is not None
+    }
+
+
+def best_peer(race: Race) -> tuple[str, float] | None:
+    return min(timed_peers(race).items(), key=lambda item: item[1], default=None)
+
+
+def to_best_peer(race: Race, result: Result) -> float | None:
+    """How many times as fast as the best peer."""
+    best = best_peer(race)
+    return best[1] / result.min_us if best and result.min_us else None
+
+
+def geometric_mean(values: Iterable[float]) -> float | None:
+    logarithms = [math.log(value) for value in values]
+    return math.exp(sum(logarithms) / len(logarithms)) if logarithms else None
+
+
+def groups(races: list[Race]) -> dict[tuple[str, int], list[Race]]:
+    """Races by layout and threads."""
+    grouped: dict[tuple[str, int], list[Race]] = {}
+    for race in races:
+        grouped.setdefault((race.workload.layout, race.threads), []).append(race)
+    return grouped
+
+
+def contestants(races: list[Race]) -> list[str]:
+    """Those that know some block of the races, this project first."""
+    names = {
+        name: None
+        for race in races
+        for name, result in race.results.items()
+        if result.is_supported
+    }
+    return sorted(names, key=lambda name: name != PROJECT)
+
+
+def table(races: list[Race]) -> str:
+    """One table of races that share layout and threads."""
+    names = contestants(races)
+    header = ["block", *names, "best peer", f"best peer/{PROJECT}"]
+    rows = [[race.block, *cells(race, names)] for race in races]
+    rows.append(["geometric mean", *means(races, names)])
+    lines = aligned([header, *rows])
+    layout, threads = races[0].workload.layout, races[0].threads
+    peak = max(race.peak_gflops for race in races)
+    title = (
+        f"{layout.upper()}, {threads} thread(s): best us (% of the FMA peak, {peak:.0f} GFLOP/s)"
+    )
+    return "\n".join([title, *lines])
+
+
+def cells(race: Race, names: list[str]) -> list[str]:
+    times = []
+    for name in names:
+        result = race.results.get(name)
+        us = result.min_us if result else None
+        if us is not None:
+            times.append(f"{us:.1f} ({percent_of_peak(race, us):3.0f})")
+        else:
+            is_unsupported = result is None or not result.is_supported
+            times.append("-" if is_unsupported else result.note.split(":")[0] or "-")
+    best, project = best_peer(race), race.results.get(PROJECT)
+    ratio = to_best_peer(race, project) if project else None
+    return [*times, best[0] if best else "-", f"{ratio:.2f}" if ratio else "-"]
+
+
+def means(races: list[Race], names: list[str]) -> list[str]:
+    """Of the shares of the peak, and of the ratios; over the blocks that have them."""
+    shares = []
+    for name in names:
+        mean = geometric_mean(
+            percent_of_peak(race, race.results[name].min_us)
+            for race in races
+            if name in race.results and race.results[name].min_us
+        )
+        shares.append(f"({mean:3.0f})" if mean else "-")
+    ratios = (
+        to_best_peer(race, race.results[PROJECT]) for race in races if PROJECT in race.results
+    )
+    mean = geometric_mean(ratio for ratio in ratios if ratio)
+    return [*shares, "", f"{mean:.2f}" if mean else "-"]
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return [
+        "  ".join(
+            cell.rjust(width) if index else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def notes(races: list[Race]) -> list[str]:
+    """Failures, and where the project's schedules came from."""
+    found = {
+        f"{race.block} {race.workload.layout} {race.threads}: {name}: {result.note}"
+        for race in races
+        for name, result in race.results.items()
+        if result.min_us is None and result.is_supported
+    }
+    return sorted(found)
+
+
+def records(races: list[Race], started: datetime) -> list[dict[str, object]]:
+    """A row for each result."""
+    rows = []
+    for race in races:
+        for result in race.results.values():
+            if not result.is_supported:
+                continue
+            us, ratio = result.min_us, to_best_peer(race, result)
+            values = (
+                started.isoformat(timespec="seconds"),
+                race.block,
+                race.workload.text,
+                race.threads,
+                result.contestant,
+                result.version,
+                rounded(us, 3),
+                rounded(result.median_us, 3),
+                rounded(ratio, 4),
+                rounded(percent_of_peak(race, us) if us else None, 2),
+                f"{result.error:.1e}" if result.error is not None else None,
+                result.note,
+            )
+            rows.append(dict(zip(COLUMNS, values, strict=True)))
+    return rows
+
+
+def rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def write_csv(path: Path, rows: list[dict[str, object]]) -> None:
+    """Adds rows to a file of records, which is made if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if is_new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_json(
+    path: Path, races: list[Race], rows: list[dict[str, object]], facts: dict[str, object]
+) -> None:
+    """Everything of a run: the facts, and the rows that the CSV file gets."""
+    peaks = {str(race.threads): race.peak_gflops for race in races}
+    path.write_text(json.dumps({**facts, "peak_gflops": peaks, "results": rows}, indent=1) + "\n")
+
+
+def plot(path: Path, races: list[Race]) -> None:
+    """Share of the peak of every contestant on every block, a panel for layout and threads."""
+    from matplotlib.figure import Figure
+
+    panels = groups(races)
+    blocks = max(len(group) for group in panels.values())
+    figure = Figure(figsize=(max(6.0, 0.45 * blocks + 3), 3.2 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    colors = {name: f"C{index}" for index, name in enumerate(contestants(races))}
+    for axis, ((layout, threads), group) in zip(axes, panels.items()):
+        for name in contestants(group):
+            points = [
+                (index, percent_of_peak(race, race.results[name].min_us))
+                for index, race in enumerate(group)
+                if name in race.results and race.results[name].min_us
+            ]
+            size = 7 if name == PROJECT else 5
+            axis.plot(*zip(*points), "o", label=name, color=colors[name], markersize=size)
+        axis.set_xticks(range(len(group)), [race.block for race in group], rotation=60, ha="right")
+        axis.set_ylim(0, 105)
+        axis.set_ylabel("% of FMA peak")
+        axis.set_title(f"{layout.upper()}, {threads} thread(s)")
+        axis.grid(axis="y", alpha=0.3)
+        axis.legend(fontsize="small", loc="lower right", ncols=2)
+    figure.savefig(path, dpi=120)
