@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import environment
@@ -30,25 +30,46 @@ def arguments() -> argparse.Namespace:
     peers = [peer for peer in environment.PACKAGES if peer not in environment.OPTIONAL]
     add = parser.add_argument
     add("--blocks", type=names, metavar="NAME,…", help="only these blocks")
-    add("--file", type=Path, default=environment.REPOSITORY / "benches" / "blocks.toml",
-        metavar="FILE", help="names and workloads (default: benches/blocks.toml)")
-    add("--peers", type=names, default=peers, metavar="NAME,…",
-        help=f"of {', '.join(environment.PACKAGES)} (default: all but torch, which is large)")
-    add("--layouts", type=names, default=["nchw", "nhwc"], metavar="NAME,…",
-        help="nchw, nhwc (default: both)")
+    add(
+        "--file",
+        type=Path,
+        default=environment.REPOSITORY / "benches" / "blocks.toml",
+        metavar="FILE",
+        help="names and workloads (default: benches/blocks.toml)",
+    )
+    add(
+        "--peers",
+        type=names,
+        default=peers,
+        metavar="NAME,…",
+        help=f"of {', '.join(environment.PACKAGES)} (default: all but torch, which is large)",
+    )
+    add(
+        "--layouts",
+        type=names,
+        default=["nchw", "nhwc"],
+        metavar="NAME,…",
+        help="nchw, nhwc (default: both)",
+    )
     add("--threads", type=numbers, default=[1, 2], metavar="N,…", help="default: 1,2")
     add("--rounds", type=int, default=6, metavar="N", help="turns of each contestant (default: 6)")
     add("--turn-ms", type=int, default=50, metavar="MS", help="length of a turn (default: 50)")
     add("--json", type=Path, metavar="FILE", help="write everything to a file")
     add("--plot", type=Path, metavar="FILE", help="draw shares of the FMA peak (.png, .svg, .pdf)")
-    add("--no-record", action="store_true",
-        help="add no rows to benches/record/<cpu>/<date>.csv")
-    add("--environment", type=Path, default=environment.REPOSITORY / "target" / "peers",
-        metavar="FOLDER", help="of the virtual environment (default: target/peers)")
+    add("--no-record", action="store_true", help="add no rows to benches/record/<cpu>/<date>.csv")
+    add(
+        "--environment",
+        type=Path,
+        default=environment.REPOSITORY / "target" / "peers",
+        metavar="FOLDER",
+        help="of the virtual environment (default: target/peers)",
+    )
     given = parser.parse_args()
     for choices, known in ((given.peers, environment.PACKAGES), (given.layouts, ("nchw", "nhwc"))):
         if unknown := [name for name in choices if name not in known]:
             parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(known)}")
+    if not given.file.is_file():
+        parser.error(f"no such file: {given.file}")
     return given
 
 
@@ -66,27 +87,41 @@ def main() -> int:
     # These need the packages of the environment.
     import race
     import report
+    import workload
 
-    started = datetime.now(timezone.utc)
-    blocks = read_blocks(given.file, given.blocks)
+    started = datetime.now(UTC)
+    blocks, left_out = workload.read_blocks(given.file, given.blocks)
+    for name, why in left_out.items():
+        tell(f"without block {name}: {why}")
     installed = environment.install(given.peers)
     rules = race.Rules(given.rounds, given.turn_ms)
+    overheads: dict[str, float] = {}
+    races: list[race.Race] = []
     with tempfile.TemporaryDirectory(prefix="peers") as folder:
         arena = race.Arena(installed, Path(folder), rules)
         try:
             for name, why in arena.missing.items():
                 tell(f"without {name}: {why}")
             overheads = arena.overheads()
-            races = list(race.run(arena, blocks, given.layouts, given.threads, tell))
+            for done in race.run(arena, blocks, given.layouts, given.threads, tell):
+                races.append(done)
+        except KeyboardInterrupt:
+            tell(f"interrupted: {len(races)} races are reported")
         finally:
             arena.close()
+    if not races:
+        return 1
     for group in report.groups(races).values():
         print(report.table(group), end="\n\n")
     print("call overhead, us:", ", ".join(f"{name} {us:.2f}" for name, us in overheads.items()))
     for note in report.notes(races):
         print(note)
     rows = report.records(races, started)
-    facts = {"cpu": arena.cpu, "overhead_us": overheads, "missing": arena.missing}
+    facts: dict[str, object] = {
+        "cpu": arena.cpu,
+        "overhead_us": overheads,
+        "missing": arena.missing,
+    }
     if given.json:
         report.write_json(given.json, races, rows, facts)
     if given.plot:
@@ -95,24 +130,6 @@ def main() -> int:
         record = environment.REPOSITORY / "benches" / "record" / arena.cpu
         report.write_csv(record / f"{started.date()}.csv", rows)
     return 0
-
-
-def read_blocks(file: Path, chosen: list[str] | None) -> dict[str, "workload.Workload"]:
-    """Blocks by name. One that not every contestant could be given is left out."""
-    import tomllib
-
-    import workload
-
-    lines = tomllib.loads(file.read_text())
-    if unknown := [name for name in chosen or [] if name not in lines]:
-        raise SystemExit(f"error: no such block in {file}: {', '.join(unknown)}")
-    blocks = {}
-    for name in chosen or lines:
-        try:
-            blocks[name] = workload.parse(lines[name])
-        except workload.Unsupported as why:
-            tell(f"without block {name}: {why}")
-    return blocks
 
 
 def tell(line: str) -> None:

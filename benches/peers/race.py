@@ -77,24 +77,26 @@ class Contestant:
             stdout=subprocess.PIPE,
             stderr=self.log,
         )
+        assert self.process.stdin and self.process.stdout, "both are pipes"
+        self.requests, self.answers = self.process.stdin, self.process.stdout
         self.version = self.answer()[1]
 
     def ask(self, request: str) -> tuple[str, str]:
         """Kind and rest of the answer."""
         try:
-            self.process.stdin.write(request.encode() + b"\n")
-            self.process.stdin.flush()
+            self.requests.write(request.encode() + b"\n")
+            self.requests.flush()
         except OSError:
             pass  # the missing answer says more
         return self.answer()
 
     def answer(self) -> tuple[str, str]:
         with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
+            selector.register(self.answers, selectors.EVENT_READ)
             if not selector.select(PATIENCE_S):
                 self.close()
                 raise Lost(f"no answer in {PATIENCE_S} s")
-        line = self.process.stdout.readline().decode().strip()
+        line = self.answers.readline().decode().strip()
         if not line:
             raise Lost(self.last_words())
         kind, _, rest = line.partition(" ")
@@ -142,7 +144,9 @@ class Arena:
         return self.tell("cpu")
 
     def tell(self, *arguments: str) -> str:
-        told = subprocess.run([self.project, *arguments], capture_output=True, text=True, check=True)
+        told = subprocess.run(
+            [self.project, *arguments], capture_output=True, text=True, check=True
+        )
         return told.stdout.strip()
 
     def measure_peak(self, threads: int) -> None:
@@ -201,7 +205,7 @@ class Arena:
     def overheads(self) -> dict[str, float]:
         """Microseconds of a call: a block of one pixel, on one thread."""
         workload = parse(PIXEL)
-        found = {}
+        found: dict[str, float] = {}
         for layout in ("nchw", "nhwc"):
             for name, result in self.race("call", workload.with_layout(layout), 1).results.items():
                 if result.min_us is not None:
@@ -223,5 +227,5 @@ def run(
         for layout in layouts:
             for name, workload in blocks.items():
                 done += 1
-                tell(f"[{done}/{total}] {name} {layout}, {count} thread(s)")
+                tell(f"[{done}/{total}] {name} {layout}, threads: {count}")
                 yield arena.race(name, workload.with_layout(layout), count)

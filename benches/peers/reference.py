@@ -51,7 +51,7 @@ def depthwise(workload: Workload, image: np.ndarray, tensors: Tensors) -> np.nda
 def activate(values: np.ndarray, activation: Activation, slopes: np.ndarray | None) -> np.ndarray:
     if slopes is not None:
         return np.where(values < 0, values * slopes[:, None, None], values)
-    return np.clip(values, *activation.bounds)
+    return np.minimum(np.maximum(values, activation.bounds[0]), activation.bounds[1])
 
 
 def error(output: np.ndarray, expected: np.ndarray) -> float:

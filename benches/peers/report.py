@@ -32,16 +32,21 @@ def percent_of_peak(race: Race, us: float) -> float:
     return 100.0 * race.workload.flops / us / 1e3 / race.peak_gflops
 
 
-def timed_peers(race: Race) -> dict[str, float]:
-    return {
-        name: result.min_us
-        for name, result in race.results.items()
-        if name != PROJECT and result.min_us is not None
-    }
+def time_us(race: Race, name: str) -> float | None:
+    """The best time of a contestant, if it has one."""
+    return race.results[name].min_us if name in race.results else None
+
+
+def share(race: Race, name: str) -> float | None:
+    """What percentage of the peak a contestant reaches."""
+    us = time_us(race, name)
+    return None if us is None else percent_of_peak(race, us)
 
 
 def best_peer(race: Race) -> tuple[str, float] | None:
-    return min(timed_peers(race).items(), key=lambda item: item[1], default=None)
+    peers = {name: result.min_us for name, result in race.results.items() if name != PROJECT}
+    timed = [(name, us) for name, us in peers.items() if us is not None]
+    return min(timed, key=lambda peer: peer[1], default=None)
 
 
 def to_best_peer(race: Race, result: Result) -> float | None:
@@ -50,8 +55,9 @@ def to_best_peer(race: Race, result: Result) -> float | None:
     return best[1] / result.min_us if best and result.min_us else None
 
 
-def geometric_mean(values: Iterable[float]) -> float | None:
-    logarithms = [math.log(value) for value in values]
+def geometric_mean(values: Iterable[float | None]) -> float | None:
+    """Of the values that there are."""
+    logarithms = [math.log(value) for value in values if value is not None]
     return math.exp(sum(logarithms) / len(logarithms)) if logarithms else None
 
 
@@ -66,10 +72,7 @@ def groups(races: list[Race]) -> dict[tuple[str, int], list[Race]]:
 def contestants(races: list[Race]) -> list[str]:
     """Those that know some block of the races, this project first."""
     names = {
-        name: None
-        for race in races
-        for name, result in race.results.items()
-        if result.is_supported
+        name: None for race in races for name, result in race.results.items() if result.is_supported
     }
     return sorted(names, key=lambda name: name != PROJECT)
 
@@ -81,24 +84,21 @@ def table(races: list[Race]) -> str:
     rows = [[race.block, *cells(race, names)] for race in races]
     rows.append(["geometric mean", *means(races, names)])
     lines = aligned([header, *rows])
-    layout, threads = races[0].workload.layout, races[0].threads
     peak = max(race.peak_gflops for race in races)
-    title = (
-        f"{layout.upper()}, {threads} thread(s): best us (% of the FMA peak, {peak:.0f} GFLOP/s)"
-    )
-    return "\n".join([title, *lines])
+    head = f"{title(races)}: best us (% of the FMA peak, {peak:.0f} GFLOP/s)"
+    return "\n".join([head, *lines])
 
 
 def cells(race: Race, names: list[str]) -> list[str]:
     times = []
     for name in names:
-        result = race.results.get(name)
-        us = result.min_us if result else None
+        result, us = race.results.get(name), time_us(race, name)
         if us is not None:
             times.append(f"{us:.1f} ({percent_of_peak(race, us):3.0f})")
+        elif result is None or not result.is_supported:
+            times.append("-")
         else:
-            is_unsupported = result is None or not result.is_supported
-            times.append("-" if is_unsupported else result.note.split(":")[0] or "-")
+            times.append(result.note.split(":")[0])
     best, project = best_peer(race), race.results.get(PROJECT)
     ratio = to_best_peer(race, project) if project else None
     return [*times, best[0] if best else "-", f"{ratio:.2f}" if ratio else "-"]
@@ -106,34 +106,28 @@ def cells(race: Race, names: list[str]) -> list[str]:
 
 def means(races: list[Race], names: list[str]) -> list[str]:
     """Of the shares of the peak, and of the ratios; over the blocks that have them."""
-    shares = []
-    for name in names:
-        mean = geometric_mean(
-            percent_of_peak(race, race.results[name].min_us)
-            for race in races
-            if name in race.results and race.results[name].min_us
-        )
-        shares.append(f"({mean:3.0f})" if mean else "-")
-    ratios = (
+    means = [geometric_mean(share(race, name) for race in races) for name in names]
+    ratios = [
         to_best_peer(race, race.results[PROJECT]) for race in races if PROJECT in race.results
-    )
-    mean = geometric_mean(ratio for ratio in ratios if ratio)
-    return [*shares, "", f"{mean:.2f}" if mean else "-"]
+    ]
+    ratio = geometric_mean(ratios)
+    shares = [f"({mean:3.0f})" if mean else "-" for mean in means]
+    return [*shares, "", f"{ratio:.2f}" if ratio else "-"]
 
 
 def aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
             cell.rjust(width) if index else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths))
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
 
 
 def notes(races: list[Race]) -> list[str]:
-    """Failures, and where the project's schedules came from."""
+    """Why contestants have no time where they should."""
     found = {
         f"{race.block} {race.workload.layout} {race.threads}: {name}: {result.note}"
         for race in races
@@ -145,7 +139,7 @@ def notes(races: list[Race]) -> list[str]:
 
 def records(races: list[Race], started: datetime) -> list[dict[str, object]]:
     """A row for each result."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for race in races:
         for result in race.results.values():
             if not result.is_supported:
@@ -195,25 +189,38 @@ def write_json(
 def plot(path: Path, races: list[Race]) -> None:
     """Share of the peak of every contestant on every block, a panel for layout and threads."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     panels = groups(races)
     blocks = max(len(group) for group in panels.values())
-    figure = Figure(figsize=(max(6.0, 0.45 * blocks + 3), 3.2 * len(panels)), layout="constrained")
+    size = (max(6.0, 0.45 * blocks + 3), 3.2 * len(panels))
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    colors = {name: f"C{index}" for index, name in enumerate(contestants(races))}
-    for axis, ((layout, threads), group) in zip(axes, panels.items()):
-        for name in contestants(group):
+    names = contestants(races)
+    for axis, group in zip(axes, panels.values(), strict=True):
+        for color, name in enumerate(names):
             points = [
-                (index, percent_of_peak(race, race.results[name].min_us))
+                (index, percent)
                 for index, race in enumerate(group)
-                if name in race.results and race.results[name].min_us
+                if (percent := share(race, name)) is not None
             ]
-            size = 7 if name == PROJECT else 5
-            axis.plot(*zip(*points), "o", label=name, color=colors[name], markersize=size)
+            width = 7 if name == PROJECT else 5
+            if points:
+                axis.plot(*zip(*points, strict=True), "o", color=f"C{color}", markersize=width)
         axis.set_xticks(range(len(group)), [race.block for race in group], rotation=60, ha="right")
         axis.set_ylim(0, 105)
         axis.set_ylabel("% of FMA peak")
-        axis.set_title(f"{layout.upper()}, {threads} thread(s)")
+        axis.set_title(title(group))
         axis.grid(axis="y", alpha=0.3)
-        axis.legend(fontsize="small", loc="lower right", ncols=2)
+    handles = [
+        Line2D([], [], color=f"C{color}", marker="o", linestyle="", label=name)
+        for color, name in enumerate(names)
+    ]
+    figure.legend(handles=handles, loc="outside right upper")
     figure.savefig(path, dpi=120)
+
+
+def title(races: list[Race]) -> str:
+    """Of races that share layout and threads."""
+    threads = races[0].threads
+    return f"{races[0].workload.layout.upper()}, {threads} thread{'s' if threads > 1 else ''}"

@@ -1,12 +1,13 @@
 """Workloads: the text form of `dsconv`, and the shapes and tensors that follow from it.
 
-    f32 nchw 1x32x112x112 dw:3x3,s2,p0/0/1/1,bias,relu6 pw:64,bias
+f32 nchw 1x32x112x112 dw:3x3,s2,p0/0/1/1,bias,relu6 pw:64,bias
 """
 
 from __future__ import annotations
 
 import math
 import re
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -144,6 +145,20 @@ def parse(text: str) -> Workload:
         parse_pointwise(pointwise.removeprefix("pw:").split(",")),
         " ".join(tokens[2:]),
     )
+
+
+def read_blocks(file: Path, chosen: list[str] | None) -> tuple[dict[str, Workload], dict[str, str]]:
+    """Blocks of a TOML file by name, all or the chosen; and which are left out, and why."""
+    lines = tomllib.loads(file.read_text())
+    blocks, left_out = {}, {}
+    for name in chosen or lines:
+        try:
+            blocks[name] = parse(lines[name])
+        except KeyError:
+            left_out[name] = f"not in {file}"
+        except Unsupported as why:
+            left_out[name] = str(why)
+    return blocks, left_out
 
 
 def parse_depthwise(parts: list[str]) -> Depthwise:

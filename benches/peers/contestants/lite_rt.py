@@ -1,4 +1,4 @@
-"""LiteRT (TFLite), whose kernels for floats are XNNPACK's; the model is written with its own schema.
+"""LiteRT (TFLite), whose kernels for floats are XNNPACK's; models are written with its own schema.
 
 Padding that TFLite's `SAME` does not mean is an operation of its own, which XNNPACK merges into the
 convolution.
@@ -190,7 +190,9 @@ def prepare(workload: Workload, tensors: Tensors, threads: int) -> Prepared:
         raise Unsupported("TFLite is NHWC")
     interpreter = Interpreter(model_content=model(workload, tensors), num_threads=threads)
     interpreter.allocate_tensors()
-    for described, name in zip(interpreter.get_input_details(), ["input", "residual"]):
+    for described, name in zip(
+        interpreter.get_input_details(), ["input", "residual"], strict=False
+    ):
         interpreter.tensor(described["index"])()[:] = tensors[name]
     output = interpreter.tensor(interpreter.get_output_details()[0]["index"])
     # `Interpreter.invoke` only guards this call against views that are still in use.

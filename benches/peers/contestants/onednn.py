@@ -8,8 +8,6 @@ from __future__ import annotations
 import ctypes
 import sys
 
-import numpy as np
-
 from contestants.protocol import Prepared, serve
 from workload import Tensors, Unsupported, Workload, aligned
 

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import onnxruntime as ort
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from contestants.protocol import Prepared, calls, serve
 from workload import Activation, Tensors, Unsupported, Workload, aligned
@@ -26,14 +26,14 @@ class Graph:
     """Nodes and initializers of an ONNX model under construction."""
 
     def __init__(self) -> None:
-        self.nodes = []
-        self.initializers = []
+        self.nodes: list[NodeProto] = []
+        self.initializers: list[TensorProto] = []
 
     def constant(self, name: str, value: np.ndarray) -> str:
         self.initializers.append(numpy_helper.from_array(value, name))
         return name
 
-    def node(self, operator: str, inputs: list[str], output: str, **attributes) -> str:
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
         return output
 
@@ -75,9 +75,7 @@ def model(workload: Workload, tensors: Tensors) -> bytes:
     value = graph.node("Conv", [value, *weights("pointwise", (1, 1))], "summed")
     if workload.pointwise.residual:
         value = graph.node("Add", [value, "residual"], "added")
-    value = graph.activate(
-        value, workload.pointwise.activation, tensors.get("pointwise_slopes")
-    )
+    value = graph.activate(value, workload.pointwise.activation, tensors.get("pointwise_slopes"))
     described = {"input": tensors["input"].shape}
     if workload.pointwise.residual:
         described["residual"] = workload.output_shape

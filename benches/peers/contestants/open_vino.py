@@ -34,9 +34,7 @@ def model(workload: Workload, tensors: Tensors) -> ov.Model:
     image = ops.parameter(nchw.shapes["input"], np.float32, "input")
     parameters = [image]
     top, left, bottom, right = stage.padding
-    filters = tensors["depthwise"].reshape(
-        workload.channels, stage.multiplier, 1, *stage.kernel
-    )
+    filters = tensors["depthwise"].reshape(workload.channels, stage.multiplier, 1, *stage.kernel)
     value = ops.group_convolution(
         image,
         ops.constant(filters),
@@ -54,9 +52,7 @@ def model(workload: Workload, tensors: Tensors) -> ov.Model:
         residual = ops.parameter(nchw.output_shape, np.float32, "residual")
         parameters.append(residual)
         value = ops.add(value, residual)
-    value = activate(
-        value, workload.pointwise.activation, tensors.get("pointwise_slopes")
-    )
+    value = activate(value, workload.pointwise.activation, tensors.get("pointwise_slopes"))
     block = ov.Model([value], parameters, "block")
     if workload.layout == "nchw":
         return block
