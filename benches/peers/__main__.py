@@ -111,6 +111,7 @@ def main() -> int:
             arena.close()
     if not races:
         return 1
+    race.settle(arena, races)
     for group in report.groups(races).values():
         print(report.table(group), end="\n\n")
     print("call overhead, us:", ", ".join(f"{name} {us:.2f}" for name, us in overheads.items()))
