@@ -115,8 +115,8 @@ def main() -> int:
     for group in report.groups(races).values():
         print(report.table(group), end="\n\n")
     print("call overhead, us:", ", ".join(f"{name} {us:.2f}" for name, us in overheads.items()))
-    for note in report.notes(races):
-        print(note)
+    for failure in report.failures(races):
+        print(failure)
     rows = report.records(races, started)
     facts: dict[str, object] = {
         "cpu": arena.cpu,

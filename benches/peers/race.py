@@ -38,7 +38,9 @@ class Result:
     error: float | None = None
     """Of the output, as `reference.error` gives it."""
     note: str = ""
-    """Of the contestant; where there is no time, why not."""
+    """What the contestant says of how it computes the block."""
+    failure: str = ""
+    """Why it has no time, or less of it."""
     is_supported: bool = True
 
     @property
@@ -194,9 +196,9 @@ class Arena:
             values = np.fromfile(output, "<f4").reshape(workload.output_shape)
             result.error = reference.error(values, expected)
             if not result.is_right:
-                result.note = f"wrong: error {result.error:.1e}"
+                result.failure = f"wrong: error {result.error:.1e}"
         except (Lost, OSError, ValueError) as why:
-            result.note = f"failed: {why}"
+            result.failure = f"failed: {why}"
         return result
 
     def turn(self, contestant: Contestant, result: Result) -> list[float]:
@@ -204,7 +206,7 @@ class Arena:
             _, times = contestant.ask(f"time {self.rules.turn_ms}")
             return [float(us) for us in times.split()]
         except Lost as why:
-            result.note, result.error = f"failed: {why}", None
+            result.failure, result.error = f"failed: {why}", None
             return []
 
     def overheads(self) -> dict[str, float]:

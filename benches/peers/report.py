@@ -98,7 +98,7 @@ def cells(race: Race, names: list[str]) -> list[str]:
         elif result is None or not result.is_supported:
             times.append("-")
         else:
-            times.append(result.note.split(":")[0])
+            times.append(result.failure.split(":")[0])
     best, project = best_peer(race), race.results.get(PROJECT)
     ratio = to_best_peer(race, project) if project else None
     return [*times, best[0] if best else "-", f"{ratio:.2f}" if ratio else "-"]
@@ -126,15 +126,14 @@ def aligned(rows: list[list[str]]) -> list[str]:
     ]
 
 
-def notes(races: list[Race]) -> list[str]:
-    """Why contestants have no time where they should."""
-    found = {
-        f"{race.block} {race.workload.layout} {race.threads}: {name}: {result.note}"
+def failures(races: list[Race]) -> list[str]:
+    """What went wrong, a line each."""
+    return [
+        f"{race.block} {race.workload.layout} on {race.threads}: {name}: {result.failure}"
         for race in races
         for name, result in race.results.items()
-        if result.min_us is None and result.is_supported
-    }
-    return sorted(found)
+        if result.failure
+    ]
 
 
 def records(races: list[Race], started: datetime) -> list[dict[str, object]]:
@@ -157,7 +156,7 @@ def records(races: list[Race], started: datetime) -> list[dict[str, object]]:
                 rounded(ratio, 4),
                 rounded(percent_of_peak(race, us) if us else None, 2),
                 f"{result.error:.1e}" if result.error is not None else None,
-                result.note,
+                result.failure or result.note,
             )
             rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows
