@@ -113,4 +113,5 @@ def prepare(workload: Workload, tensors: Tensors, threads: int) -> Prepared:
 
 
 if __name__ == "__main__":
+    ort.disable_telemetry_events()
     serve(ort.__version__, prepare)
