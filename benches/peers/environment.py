@@ -84,10 +84,10 @@ def command(peer: str, onednn: Path) -> list[str]:
 
 def pip(python: Path, requirements: str) -> str | None:
     """Installs a file of requirements; returns why not. What is there already is not downloaded."""
-    constraints = HERE / "requirements" / "common.txt"
-    wanted = HERE / "requirements" / f"{requirements}.txt"
-    options = ["--quiet", "--disable-pip-version-check", "-c", str(constraints)]
-    return failure([str(python), "-m", "pip", "install", *options, "-r", str(wanted)])
+    files = {name: HERE / "requirements" / f"{name}.txt" for name in ("constraints", requirements)}
+    wanted = ["-c", str(files["constraints"]), "-r", str(files[requirements])]
+    options = ["--quiet", "--disable-pip-version-check"]
+    return failure([str(python), "-m", "pip", "install", *options, *wanted])
 
 
 def build_project() -> Path:

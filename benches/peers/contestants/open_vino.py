@@ -1,6 +1,7 @@
 """OpenVINO: a model of constants, compiled for 32-bit arithmetic; tensors are shared, not copied.
 
-In NHWC, input and output are declared NHWC, and the plugin chooses layouts inside."""
+In NHWC, input and output are declared NHWC, and the plugin chooses layouts inside.
+"""
 
 from __future__ import annotations
 
