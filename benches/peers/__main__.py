@@ -13,12 +13,16 @@ dsconv runs by the schedules of the user's cache, else untuned; tune before to c
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import environment
+
+BUSY = 0.5
+"""Load of a machine, in processes that want to run, on which a second thread has to wait."""
 
 
 def arguments() -> argparse.Namespace:
@@ -89,7 +93,11 @@ def main() -> int:
     import report
     import workload
 
-    started = datetime.now(UTC)
+    started, load = datetime.now(UTC), os.getloadavg()[0]
+    if load > BUSY:
+        tell(
+            f"warning: the machine is busy (load {load:.1f}), times on several threads mean little"
+        )
     blocks, left_out = workload.read_blocks(given.file, given.blocks)
     for name, why in left_out.items():
         tell(f"without block {name}: {why}")
@@ -120,6 +128,7 @@ def main() -> int:
     rows = report.records(races, started)
     facts: dict[str, object] = {
         "cpu": arena.cpu,
+        "load_before": load,
         "overhead_us": overheads,
         "missing": arena.missing,
     }
