@@ -1,0 +1,1 @@
+"""The libraries that are timed, each a process of its own that speaks `protocol`."""
