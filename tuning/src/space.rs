@@ -22,6 +22,9 @@ use rand::seq::index;
 /// Candidates that a space checks at most, unless even all cuts leave more.
 pub const MOST_CANDIDATES: usize = 6_000;
 
+/// Taps of kernels that are sure to read the input where it may be read.
+const MOST_TAPS_READ: usize = 128;
+
 /// The legal schedules of one workload on one target and number of threads.
 #[derive(Clone, Debug)]
 pub struct SearchSpace {
@@ -31,11 +34,15 @@ pub struct SearchSpace {
 
 /// A part of the product of all axes that a space leaves out, because it hardly matters.
 ///
-/// The figures are from an AMD Zen 4 with AVX-512, warm caches, worst over best. They are applied
+/// Where no other CPU is named, the figures are from an AMD Zen 4 with AVX-512, warm caches, worst
+/// over best. They are applied
 /// in the order in which they stand here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Cut {
+    /// Copied windows where the input itself can be read: at best equal, up to 1.5x slower (Intel
+    /// Xeon with AVX-512).
+    CopiedWindows,
     /// Row-major pointwise weights: 1-3 % where they are not a disaster (a power-of-two stride).
     Packing,
     /// One loop order, pixels outside: 1-3 %. Kept where the pointwise weights do not fit half
@@ -45,7 +52,7 @@ pub enum Cut {
     Staged,
     /// All but the eight register tiles that waste least: median 1.01x.
     RegisterTiles,
-    /// Three depthwise rows or more vectors than two, where a neighbour is within 6 %.
+    /// Depthwise rows and vectors between those that stay, where a neighbour is within 6 %.
     DepthwiseTiles,
     /// Unrolling the reduction by two: between one and four.
     Unroll,
@@ -314,14 +321,22 @@ impl<'a> Axes<'a> {
             (self.workload.middle_channels(), out_cols)
         };
         let (rows, vectors): (&[u8], &[u8]) = if self.is_cut(Cut::DepthwiseTiles) {
-            (&[1, 2, 4, 7], &[1, 2])
+            (&[1, 2, 4, 7, 14], &[1, 2])
         } else {
-            (&[1, 2, 3, 4, 5, 6, 7, 8], &[1, 2, 3, 4])
+            (&[1, 2, 3, 4, 5, 6, 7, 8, 14], &[1, 2, 3, 4])
         };
-        let windows: &[Window] = if family == Family::ChannelsBlocked {
-            &[Window::Copied]
-        } else {
-            &[Window::Copied, Window::Direct]
+        let reads_input = match family {
+            Family::ChannelsBlocked => false,
+            Family::Nhwc => stage.multiplier == 1,
+            Family::Pixels | Family::ChannelsPlanar => stage.stride[1] <= 2,
+        };
+        let windows: &[Window] = match reads_input {
+            false => &[Window::Copied],
+            // Of kernels that are loops over their taps, only some can read the input.
+            true if self.is_cut(Cut::CopiedWindows) && stage.taps() <= MOST_TAPS_READ => {
+                &[Window::Direct]
+            }
+            true => &[Window::Copied, Window::Direct],
         };
         // Few taps always fit; beyond half of the registers they crowd out the accumulators.
         let crowded = 2 * stage.taps() > usize::from(self.target.vector_registers);
@@ -487,7 +502,8 @@ fn fitting_vectors(vectors: &[u8], lanes: u8, extent: usize) -> impl Iterator<It
 
 impl Cut {
     /// All cuts, the first to be made first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
+        Self::CopiedWindows,
         Self::Packing,
         Self::LoopOrder,
         Self::Staged,
@@ -506,6 +522,7 @@ impl Cut {
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::CopiedWindows => "copied windows where the input can be read",
             Self::Packing => "row-major pointwise weights",
             Self::LoopOrder => "output channels outside in the pointwise loops",
             Self::Staged => "staged schedules that divide rows",
