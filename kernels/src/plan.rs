@@ -139,10 +139,7 @@ impl Plan {
         let [rows, cols] = workload.output_extent();
         let depthwise = workload.depthwise();
         let pair = |[rows, cols]: [u32; 2]| [rows as usize, cols as usize];
-        let [pointwise_rows, pointwise_cols] =
-            pair(workload.pointwise().map_or([1, 1], |stage| stage.stride));
-        let [depthwise_rows, depthwise_cols] = pair(depthwise.map_or([1, 1], |stage| stage.stride));
-        let stride = [depthwise_rows * pointwise_rows, depthwise_cols * pointwise_cols];
+        let stride = workload.pixel_stride();
         let first = match depthwise {
             Some(_) => First::Depthwise,
             None if stride != [1, 1] => First::Gather,

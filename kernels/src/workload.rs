@@ -531,6 +531,15 @@ impl Workload {
         narrow(self.extents().padded)
     }
 
+    /// Input pixels from one output pixel to the next, down and across: both stages together.
+    pub fn pixel_stride(&self) -> [usize; 2] {
+        let strides = [
+            self.depthwise().map_or([1, 1], |stage| stage.stride),
+            self.pointwise().map_or([1, 1], |stage| stage.stride),
+        ];
+        [0, 1].map(|axis| strides.iter().map(|stride| stride[axis] as usize).product())
+    }
+
     /// Rows and columns between the stages, before any pointwise stride.
     pub fn middle_extent(&self) -> [usize; 2] {
         narrow(self.extents().middle)

@@ -328,7 +328,7 @@ impl<'a> Axes<'a> {
         let reads_input = match family {
             Family::ChannelsBlocked => false,
             Family::Nhwc => stage.multiplier == 1,
-            Family::Pixels | Family::ChannelsPlanar => stage.stride[1] <= 2,
+            Family::Pixels | Family::ChannelsPlanar => self.workload.pixel_stride()[1] <= 2,
         };
         let windows: &[Window] = match reads_input {
             false => &[Window::Copied],

@@ -243,9 +243,7 @@ impl Schedule {
         let inputs = match tile.window {
             _ if channel_vectors => 1,
             // A pair of vectors, and its even or odd elements.
-            Window::Direct if workload.depthwise().is_some_and(|stage| stage.stride[1] == 2) => {
-                3 * vectors
-            }
+            Window::Direct if workload.pixel_stride()[1] == 2 => 3 * vectors,
             _ => vectors,
         };
         let needed = rows * vectors + kept + inputs;
