@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
-use support::interpreter::{self, Memory};
+use support::differential;
 use support::jit::{Executable, Floats};
 use support::kernels::{constant, vector_type};
 use support::listing;
@@ -34,26 +34,10 @@ fn all_lanes(isa: Isa) -> impl Iterator<Item = u32> {
     std::iter::once(1).chain(support::lane_counts(isa))
 }
 
-/// Compiles and, where it can be, runs `fn(floats, n)` and compares the floats with what the
-/// interpreter leaves, bit by bit. Returns the disassembly.
-fn check(isa: Isa, func: &Function, name: &str, mut floats: Floats, n: u64) -> String {
-    let code = clif_wide::compile(func, isa, &mut Context::checked())
-        .unwrap_or_else(|error| panic!("{isa} {name}: {error}\n{func}"));
-    let text = listing::disassembly(&code);
-    if isa.is_usable() {
-        let bits = |floats: &Floats| floats.to_vec().iter().map(|f| f.to_bits()).collect();
-        let before: Vec<u32> = bits(&floats);
-        let bytes = before.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let mut memory = Memory { base: floats.address(), bytes };
-        interpreter::run(func, &[floats.address(), n], &mut memory);
-        // SAFETY: the interpreter made the same accesses and checks that they are within the floats.
-        unsafe { Executable::new(func, &code).call([floats.address(), n, 0, 0]) };
-        let left: Vec<u32> = bits(&floats);
-        let word = |b: &[u8]| u32::from_le_bytes(b.try_into().expect("4 bytes"));
-        let expected: Vec<u32> = memory.bytes.chunks(4).map(word).collect();
-        assert_eq!(left, expected, "{isa} {name}\n{func}\n{text}");
-    }
-    text
+/// Checks `fn(floats, n)` and returns its disassembly.
+fn check(isa: Isa, func: &Function, name: &str, floats: Floats, n: u64) -> String {
+    let code = differential::check(isa, func, name, floats, n, &mut Context::checked());
+    listing::disassembly(&code)
 }
 
 /// The mnemonics of a disassembly.
