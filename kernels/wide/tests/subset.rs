@@ -211,6 +211,50 @@ fn non_temporal_stores_and_prefetches_are_single_instructions() {
 }
 
 #[test]
+fn upper_halves_are_clear_at_each_return_if_any_were_used() {
+    for isa in Isa::ALL {
+        for lanes in all_lanes(isa) {
+            // The more vectors do not fit the registers, so there is a frame to leave.
+            for vectors in [1, 40] {
+                let func = two_returns(lanes, vectors);
+                let name = format!("{lanes} lanes, {vectors} vectors");
+                let floats = Floats::noise((vectors * lanes) as usize, 6);
+                let text = check(isa, &func, &name, floats, 1);
+                let mnemonics: Vec<&str> =
+                    text.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+                let ends: Vec<&[&str]> = mnemonics.split_inclusive(|m| *m == "ret").collect();
+                assert_eq!(ends.len(), 2, "{isa} {name}\n{text}");
+                for end in ends {
+                    let leave = ["ret", "pop", "lea"];
+                    let last = end.iter().rev().find(|mnemonic| !leave.contains(*mnemonic));
+                    assert_eq!(last == Some(&"vzeroupper"), lanes > 4, "{isa} {name}\n{text}");
+                    assert_eq!(end.contains(&"pop"), vectors > 32, "{isa} {name}\n{text}");
+                }
+            }
+        }
+    }
+}
+
+/// Loads vectors, and stores them in reverse order if n is not zero, turned by one if it is.
+fn two_returns(lanes: u32, vectors: u32) -> Function {
+    support::function(2, false, |b, params| {
+        let at = |n: u32| (n % vectors * lanes * 4) as i32;
+        let loaded: Vec<Value> =
+            (0..vectors).map(|n| b.ins().load(ty(lanes), flags(), params[0], at(n))).collect();
+        let blocks = [(); 2].map(|()| b.create_block());
+        b.ins().brif(params[1], blocks[0], &[], blocks[1], &[]);
+        for (block, reverse) in blocks.into_iter().zip([true, false]) {
+            b.switch_to_block(block);
+            for (n, vector) in (0..).zip(&loaded) {
+                let to = if reverse { vectors - 1 - n } else { n + 1 };
+                b.ins().store(flags(), *vector, params[0], at(to));
+            }
+            b.ins().return_(&[]);
+        }
+    })
+}
+
+#[test]
 fn narrow_stores_write_their_bytes_and_no_others() {
     for isa in Isa::ALL {
         let func = support::function(2, false, |b, params| {
