@@ -12,6 +12,8 @@ use crate::target::Isa;
 
 #[cfg(test)]
 mod aarch64;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod wide;
 
 /// Cranelift's description of the host at an instruction set. Of the wide ones it is the host's
 /// memory and calling conventions that are asked for.

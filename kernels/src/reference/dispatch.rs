@@ -1,7 +1,10 @@
 //! Compiles a computation twice and runs the build that suits this CPU: without the FMA
 //! instructions each `f32::mul_add` is a call, ten times slower.
 
-#![expect(unsafe_code, reason = "a function with target features is called after asking the CPU")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "a function with target features is called after asking the CPU")
+)]
 
 /// A computation whose whole body is inlined, so that the caller's target features apply to it.
 pub(super) trait Job {

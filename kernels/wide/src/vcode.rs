@@ -195,7 +195,7 @@ pub(crate) enum Unary {
     SignedShiftRight(u8),
     /// `vpermpd` with an immediate.
     Permute64(u8),
-    /// `vpermilps` with an immediate.
+    /// `vpermilps` with an immediate, 128 bits only.
     PermuteInLane32(u8),
 }
 

@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
-use support::interpreter::{self, Memory};
+use support::differential;
 use support::jit::{Executable, Floats};
 use support::kernels::{constant, vector_type};
 use support::listing;
@@ -34,26 +34,10 @@ fn all_lanes(isa: Isa) -> impl Iterator<Item = u32> {
     std::iter::once(1).chain(support::lane_counts(isa))
 }
 
-/// Compiles and, where it can be, runs `fn(floats, n)` and compares the floats with what the
-/// interpreter leaves, bit by bit. Returns the disassembly.
-fn check(isa: Isa, func: &Function, name: &str, mut floats: Floats, n: u64) -> String {
-    let code = clif_wide::compile(func, isa, &mut Context::checked())
-        .unwrap_or_else(|error| panic!("{isa} {name}: {error}\n{func}"));
-    let text = listing::disassembly(&code);
-    if isa.is_usable() {
-        let bits = |floats: &Floats| floats.to_vec().iter().map(|f| f.to_bits()).collect();
-        let before: Vec<u32> = bits(&floats);
-        let bytes = before.iter().flat_map(|word| word.to_le_bytes()).collect();
-        let mut memory = Memory { base: floats.address(), bytes };
-        interpreter::run(func, &[floats.address(), n], &mut memory);
-        // SAFETY: the interpreter made the same accesses and checks that they are within the floats.
-        unsafe { Executable::new(func, &code).call([floats.address(), n, 0, 0]) };
-        let left: Vec<u32> = bits(&floats);
-        let word = |b: &[u8]| u32::from_le_bytes(b.try_into().expect("4 bytes"));
-        let expected: Vec<u32> = memory.bytes.chunks(4).map(word).collect();
-        assert_eq!(left, expected, "{isa} {name}\n{func}\n{text}");
-    }
-    text
+/// Checks `fn(floats, n)` and returns its disassembly.
+fn check(isa: Isa, func: &Function, name: &str, floats: Floats, n: u64) -> String {
+    let code = differential::check(isa, func, name, floats, n, &mut Context::checked());
+    listing::disassembly(&code)
 }
 
 /// The mnemonics of a disassembly.
@@ -224,6 +208,50 @@ fn non_temporal_stores_and_prefetches_are_single_instructions() {
             assert_eq!(counts(&text, "prefetcht0"), 1, "{text}");
         }
     }
+}
+
+#[test]
+fn upper_halves_are_clear_at_each_return_if_any_were_used() {
+    for isa in Isa::ALL {
+        for lanes in all_lanes(isa) {
+            // The more vectors do not fit the registers, so there is a frame to leave.
+            for vectors in [1, 40] {
+                let func = two_returns(lanes, vectors);
+                let name = format!("{lanes} lanes, {vectors} vectors");
+                let floats = Floats::noise((vectors * lanes) as usize, 6);
+                let text = check(isa, &func, &name, floats, 1);
+                let mnemonics: Vec<&str> =
+                    text.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+                let ends: Vec<&[&str]> = mnemonics.split_inclusive(|m| *m == "ret").collect();
+                assert_eq!(ends.len(), 2, "{isa} {name}\n{text}");
+                for end in ends {
+                    let leave = ["ret", "pop", "lea"];
+                    let last = end.iter().rev().find(|mnemonic| !leave.contains(*mnemonic));
+                    assert_eq!(last == Some(&"vzeroupper"), lanes > 4, "{isa} {name}\n{text}");
+                    assert_eq!(end.contains(&"pop"), vectors > 32, "{isa} {name}\n{text}");
+                }
+            }
+        }
+    }
+}
+
+/// Loads vectors, and stores them in reverse order if n is not zero, turned by one if it is.
+fn two_returns(lanes: u32, vectors: u32) -> Function {
+    support::function(2, false, |b, params| {
+        let at = |n: u32| (n % vectors * lanes * 4) as i32;
+        let loaded: Vec<Value> =
+            (0..vectors).map(|n| b.ins().load(ty(lanes), flags(), params[0], at(n))).collect();
+        let blocks = [(); 2].map(|()| b.create_block());
+        b.ins().brif(params[1], blocks[0], &[], blocks[1], &[]);
+        for (block, reverse) in blocks.into_iter().zip([true, false]) {
+            b.switch_to_block(block);
+            for (n, vector) in (0..).zip(&loaded) {
+                let to = if reverse { vectors - 1 - n } else { n + 1 };
+                b.ins().store(flags(), *vector, params[0], at(to));
+            }
+            b.ins().return_(&[]);
+        }
+    })
 }
 
 #[test]

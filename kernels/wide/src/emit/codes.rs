@@ -195,14 +195,10 @@ pub(super) const AND: Forms = Forms {
     ],
 };
 
+/// AVX2 only.
 pub(super) const AND_NOT: Forms = Forms {
     vex: [None, Some(Code::VEX_Vandnps_xmm_xmm_xmmm128), Some(Code::VEX_Vandnps_ymm_ymm_ymmm256)],
-    evex: [
-        None,
-        Some(Code::EVEX_Vandnps_xmm_k1z_xmm_xmmm128b32),
-        Some(Code::EVEX_Vandnps_ymm_k1z_ymm_ymmm256b32),
-        Some(Code::EVEX_Vandnps_zmm_k1z_zmm_zmmm512b32),
-    ],
+    evex: [None, None, None, None],
 };
 
 pub(super) const OR: Forms = Forms {
@@ -340,12 +336,9 @@ pub(super) const PERMUTE_64: Forms = Forms {
     evex: [None, None, None, Some(Code::EVEX_Vpermpd_zmm_k1z_zmm_zmmm512b64)],
 };
 
+/// AVX2 only.
 pub(super) const BLEND_IMMEDIATE: Forms = Forms {
-    vex: [
-        None,
-        Some(Code::VEX_Vblendps_xmm_xmm_xmmm128_imm8),
-        Some(Code::VEX_Vblendps_ymm_ymm_ymmm256_imm8),
-    ],
+    vex: [None, None, Some(Code::VEX_Vblendps_ymm_ymm_ymmm256_imm8)],
     evex: [None, None, None, None],
 };
 
@@ -473,17 +466,8 @@ pub(super) const PERMUTE_64_IMMEDIATE: Forms = Forms {
 };
 
 pub(super) const PERMUTE_IN_LANE_32_IMMEDIATE: Forms = Forms {
-    vex: [
-        None,
-        Some(Code::VEX_Vpermilps_xmm_xmmm128_imm8),
-        Some(Code::VEX_Vpermilps_ymm_ymmm256_imm8),
-    ],
-    evex: [
-        None,
-        Some(Code::EVEX_Vpermilps_xmm_k1z_xmmm128b32_imm8),
-        Some(Code::EVEX_Vpermilps_ymm_k1z_ymmm256b32_imm8),
-        Some(Code::EVEX_Vpermilps_zmm_k1z_zmmm512b32_imm8),
-    ],
+    vex: [None, Some(Code::VEX_Vpermilps_xmm_xmmm128_imm8), None],
+    evex: [None, Some(Code::EVEX_Vpermilps_xmm_k1z_xmmm128b32_imm8), None, None],
 };
 
 pub(super) const COMPARE_LANES: Forms = Forms {

@@ -1,10 +1,11 @@
-//! One random function: compiled with all checks, run, compared with the interpreter.
+//! Compiled with all checks, run, compared with the interpreter: random functions and given ones.
 
 use super::interpreter::{self, Memory};
 use super::jit::{Executable, Floats};
 use super::listing;
 use super::random::{INPUT, OUTPUT, random_function};
-use clif_wide::{Context, Isa, Stats};
+use clif_wide::{Code, Context, Isa, Stats};
+use cranelift_codegen::ir::Function;
 use cranelift_codegen::settings;
 use rand::Rng;
 
@@ -16,6 +17,32 @@ pub(crate) enum Outcome {
     Undefined,
     /// This computer lacks the instruction set: it was compiled only.
     Compiled,
+}
+
+/// Compiles `fn(floats, n)` and, where it can be run, compares the floats with what the interpreter
+/// leaves, bit by bit.
+pub(crate) fn check(
+    isa: Isa,
+    func: &Function,
+    name: &str,
+    mut floats: Floats,
+    n: u64,
+    context: &mut Context,
+) -> Code {
+    let code = clif_wide::compile(func, isa, context)
+        .unwrap_or_else(|error| panic!("{isa} {name}: {error}\n{func}"));
+    if isa.is_usable() {
+        let bytes = floats.to_vec().iter().flat_map(|float| float.to_le_bytes()).collect();
+        let mut memory = Memory { base: floats.address(), bytes };
+        interpreter::run(func, &[floats.address(), n], &mut memory);
+        // SAFETY: the interpreter made the same accesses and checks that they are within the floats.
+        unsafe { Executable::new(func, &code).call([floats.address(), n, 0, 0]) };
+        let left: Vec<u32> = floats.to_vec().iter().map(|float| float.to_bits()).collect();
+        let word = |b: &[u8]| u32::from_le_bytes(b.try_into().expect("4 bytes"));
+        let expected: Vec<u32> = memory.bytes.chunks(4).map(word).collect();
+        assert_eq!(left, expected, "{isa} {name}\n{func}\n{}", listing::disassembly(&code));
+    }
+    code
 }
 
 /// Makes a function from random numbers and compares it with the interpreter.

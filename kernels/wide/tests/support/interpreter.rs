@@ -377,6 +377,7 @@ impl Interpreter<'_> {
             }
             Intrinsic::Prefetch => None,
             Intrinsic::StoreNonTemporal => {
+                assert!(args[1][0].is_multiple_of(4 * args[0].len() as u64), "not aligned");
                 self.store(32, args[1][0], &args[0]);
                 None
             }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test and bench uses a part")]
 
 pub(crate) mod differential;
+pub(crate) mod directed;
 pub(crate) mod interpreter;
 pub(crate) mod jit;
 pub(crate) mod kernels;

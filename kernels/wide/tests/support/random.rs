@@ -244,7 +244,7 @@ impl Random<'_, '_> {
     }
 
     fn condition(&mut self) -> Value {
-        match self.below(4) {
+        match self.below(5) {
             0 => {
                 let cc = FLOAT_CONDITIONS[self.below(14)];
                 let (x, y) = (self.f(), self.f());
@@ -254,6 +254,12 @@ impl Random<'_, '_> {
             2 => {
                 let cc = INT_CONDITIONS[self.below(10)];
                 let (x, y) = (self.int(), self.int());
+                self.b.ins().icmp(cc, x, y)
+            }
+            3 => {
+                let cc = INT_CONDITIONS[self.below(10)];
+                let ty = [types::I8, types::I16][self.below(2)];
+                let [x, y] = [self.long(), self.long()].map(|long| self.b.ins().ireduce(ty, long));
                 self.b.ins().icmp(cc, x, y)
             }
             _ => {
@@ -267,7 +273,7 @@ impl Random<'_, '_> {
     fn vector_op(&mut self) -> Value {
         let ty = self.ty();
         let bitcast = MemFlagsData::new();
-        match self.below(17) {
+        match self.below(19) {
             0..3 => {
                 let (x, y, z) = (self.v(), self.v(), self.v());
                 self.b.ins().fma(x, y, z)
@@ -357,6 +363,18 @@ impl Random<'_, '_> {
                     .collect();
                 let handle = self.b.func.dfg.constants.insert(ConstantData::from(&bytes[..]));
                 self.b.ins().vconst(ty, handle)
+            }
+            16 => {
+                let (mask, x, y) = (self.v(), self.v(), self.v());
+                let bits = self.b.ins().bitselect(mask, x, y);
+                let bits = self.b.ins().bitcast(ty.as_int(), bitcast, bits);
+                self.tame(bits)
+            }
+            17 => {
+                let cc = FLOAT_CONDITIONS[self.below(14)];
+                let (x, y) = (self.v(), self.v());
+                let bits = self.b.ins().fcmp(cc, x, y);
+                self.tame(bits)
             }
             _ if self.lanes == 4 && self.chance(50) => self.shuffle(),
             _ => self.intrinsic(),
@@ -531,7 +549,7 @@ impl Random<'_, '_> {
     }
 
     fn int_op(&mut self) -> Value {
-        match self.below(7) {
+        match self.below(8) {
             0 => {
                 let long = self.long();
                 self.b.ins().ireduce(types::I32, long)
@@ -550,6 +568,10 @@ impl Random<'_, '_> {
             }
             3 => self.int_load(),
             4 => {
+                let (condition, x, y) = (self.condition(), self.int(), self.int());
+                self.b.ins().select(condition, x, y)
+            }
+            5 => {
                 // Narrow arithmetic.
                 let ty = [types::I8, types::I16][self.below(2)];
                 let [x, y] = [self.long(), self.long()].map(|long| self.b.ins().ireduce(ty, long));
@@ -566,8 +588,33 @@ impl Random<'_, '_> {
         }
     }
 
+    /// A pointer into the output that is aligned to a vector, with room for one.
+    fn aligned_place_to_write(&mut self) -> Value {
+        let (vectors, bytes) = (FINAL / self.lanes as usize, i64::from(self.lanes) * 4);
+        let (mut pointer, mut room) = (self.output, vectors);
+        if self.chance(50) {
+            let index = self.pick(|r| &r.longs);
+            let index = self.b.ins().band_imm_s(index, vectors as i64 / 2 - 1);
+            let index = self.b.ins().imul_imm_s(index, bytes);
+            pointer = self.b.ins().iadd(pointer, index);
+            room = vectors / 2;
+        }
+        let offset = self.below(room) as i64 * bytes;
+        self.b.ins().iadd_imm_s(pointer, offset)
+    }
+
+    fn prefetch(&mut self) {
+        let (pointer, offset, _) = self.place(1);
+        // Any number is an address that may be asked for.
+        let pointer = if self.chance(30) { self.long() } else { pointer };
+        let pointer = self.b.ins().iadd_imm_s(pointer, i64::from(offset));
+        let ty = self.ty();
+        let callee = Intrinsic::Prefetch.import(self.b.func, ty).expect("a prefetch");
+        self.b.ins().call(callee, &[pointer]);
+    }
+
     fn write(&mut self) {
-        match self.below(6) {
+        match self.below(9) {
             5 => {
                 let (pointer, offset) = self.place_to_write(self.lanes as usize);
                 let pointer = self.b.ins().iadd_imm_s(pointer, i64::from(offset));
@@ -590,6 +637,22 @@ impl Random<'_, '_> {
                 let float = self.f();
                 let float = self.clamp(float);
                 self.b.ins().store(flags(), float, pointer, offset);
+            }
+            2 => {
+                let (pointer, vector, ty) = (self.aligned_place_to_write(), self.v(), self.ty());
+                let vector = self.clamp(vector);
+                let callee = Intrinsic::StoreNonTemporal.import(self.b.func, ty).expect("a store");
+                self.b.ins().call(callee, &[vector, pointer]);
+            }
+            3 => self.prefetch(),
+            4 => {
+                let (pointer, offset) = self.place_to_write(1);
+                let bytes = self.long();
+                match self.below(3) {
+                    0 => self.b.ins().istore8(flags(), bytes, pointer, offset),
+                    1 => self.b.ins().istore16(flags(), bytes, pointer, offset),
+                    _ => self.b.ins().istore32(flags(), bytes, pointer, offset),
+                };
             }
             _ => {
                 let (pointer, offset) = self.place_to_write(self.lanes as usize);
