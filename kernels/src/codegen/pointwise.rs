@@ -203,7 +203,10 @@ impl<'p> Stage<'p> {
                 planes,
                 beside,
                 |emitter, lanes, sum, channel, beside| {
-                    let residual = self.has_residual.then(|| beside.at(channel * plane));
+                    if !self.has_residual {
+                        return sum;
+                    }
+                    let residual = Some(beside.at(channel * plane));
                     let slope = self.slopes(group, position + channel);
                     Lanes::Pixels.finish(emitter, lanes, sum, residual, self.activation, slope)
                 },
@@ -308,7 +311,21 @@ impl<'p> Stage<'p> {
             for (index, slot) in group.slots.iter().enumerate() {
                 let sum = sums[row * group.slots.len() + index];
                 if self.plan.transposes() {
-                    emitter.store(sum, output.at(pixel.start * width + packed[index]));
+                    let to = output.at(pixel.start * width + packed[index]);
+                    let value = if self.has_residual {
+                        sum
+                    } else {
+                        let slope = self.slopes(group, packed[index]);
+                        Lanes::Channels.finish(
+                            emitter,
+                            slot.lanes,
+                            sum,
+                            None,
+                            self.activation,
+                            slope,
+                        )
+                    };
+                    emitter.store(value, to);
                     continue;
                 }
                 let at = pixel.start * output_step + slot.start;

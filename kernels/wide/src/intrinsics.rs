@@ -65,6 +65,12 @@ pub enum Intrinsic {
     /// `(a, pointer)`: stores the elements whose bit is set in the mask and touches no others. Lane
     /// n is bit n; bits beyond the vector are ignored.
     StoreLanes(u16),
+    /// `(pointer…) -> v`: each 128-bit lane from an address of its own, the lowest first; as many
+    /// pointers as the vector has such lanes (`vinsertf128`).
+    LoadParts,
+    /// `(a, pointer…)`: stores each 128-bit lane to an address of its own, the lowest first
+    /// (`vextractf128`).
+    StoreParts,
     /// `pointer`: asks for the cache line of an address (`prefetcht0`); any address is allowed.
     Prefetch,
     /// `(a, pointer)`: a store that passes by the caches; the pointer must be aligned to the vector
@@ -113,6 +119,8 @@ impl Intrinsic {
             13 => Self::StoreNonTemporal,
             14 => Self::LoadLanes(mask),
             15 => Self::StoreLanes(mask),
+            16 => Self::LoadParts,
+            17 => Self::StoreParts,
             _ => return None,
         };
         (intrinsic.name() == *name).then_some(intrinsic)
@@ -136,6 +144,8 @@ impl Intrinsic {
             Self::StoreNonTemporal => (13, 0),
             Self::LoadLanes(mask) => (14, mask),
             Self::StoreLanes(mask) => (15, mask),
+            Self::LoadParts => (16, 0),
+            Self::StoreParts => (17, 0),
         }
     }
 
@@ -153,6 +163,8 @@ impl Intrinsic {
             _ => {}
         }
         let pointer = types::I64;
+        let parts = vector.bytes() as usize / 16;
+        let stored = [vector, pointer, pointer, pointer, pointer];
         let (params, result): (&[Type], bool) = match self {
             Self::UnpackLow32
             | Self::UnpackHigh32
@@ -167,6 +179,8 @@ impl Intrinsic {
             Self::LoadFirst => (&[pointer, types::I64], true),
             Self::StoreFirst => (&[vector, pointer, types::I64], false),
             Self::LoadLanes(_) => (&[pointer], true),
+            Self::LoadParts => (&stored[1..=parts], true),
+            Self::StoreParts => (&stored[..=parts], false),
             Self::Prefetch => (&[pointer], false),
             Self::StoreLanes(_) | Self::StoreNonTemporal => (&[vector, pointer], false),
         };
@@ -194,14 +208,18 @@ impl Intrinsic {
 
     /// Whether a call reads memory and has no effect besides its result.
     pub(crate) fn is_load(self) -> bool {
-        matches!(self, Self::LoadFirst | Self::LoadLanes(_))
+        matches!(self, Self::LoadFirst | Self::LoadLanes(_) | Self::LoadParts)
     }
 
     /// Whether a call has no effect besides its result and reads no memory.
     pub(crate) fn is_pure(self) -> bool {
         let has_effect = matches!(
             self,
-            Self::StoreFirst | Self::StoreLanes(_) | Self::Prefetch | Self::StoreNonTemporal
+            Self::StoreFirst
+                | Self::StoreLanes(_)
+                | Self::StoreParts
+                | Self::Prefetch
+                | Self::StoreNonTemporal
         );
         !self.is_load() && !has_effect
     }

@@ -281,6 +281,10 @@ pub(crate) enum Op {
     LoadFirst(Width),
     /// AVX-512. `[temporary integer, value, n, address…]`
     StoreFirst(Width),
+    /// 128 bits of memory into a lane of a wider register. `[result, a, address…]`
+    InsertPart(u8, Width),
+    /// A 128-bit lane, not the lowest, to memory. `[value, address…]`
+    StorePart(u8, Width),
     /// AVX-512: lanes by the bits of a constant. `[result, temporary integer, address…]`
     LoadLanes(Width, u16),
     /// AVX-512. `[temporary integer, value, address…]`

@@ -55,13 +55,12 @@ fn encodings() -> BTreeSet<String> {
 }
 
 /// Instructions whose last input selection leaves in a register though it could be in memory.
-const REGISTERS_ONLY: [&str; 14] = [
+const REGISTERS_ONLY: [&str; 13] = [
     "Vmovaps",
     "Vmovd",
     "Vpxor",
     "Vsqrtss",
     "Vinsertps",
-    "Vextract",
     "Vblend",
     "Vandn",
     "Vpternlogd",
@@ -81,8 +80,11 @@ fn expected(name: &str) -> Vec<Form> {
         operands.any(|operand| starts.iter().any(|start| operand.starts_with(start)))
     };
     let vector = any(&["VEX_V"]);
-    let places: &[Place] = if any(&["Vmovups", "Vmovss", "Vmovntps"]) || operand(&["m"]) {
+    let places: &[Place] = if any(&["Vmovups", "Vmovss", "Vmovntps", "Vinsertf"]) || operand(&["m"])
+    {
         &[Place::Memory]
+    } else if any(&["Vextractf"]) {
+        &[Place::Register, Place::Memory]
     } else if vector && any(&REGISTERS_ONLY) {
         &[Place::Register]
     } else if vector && operand(&["xmmm", "ymmm", "zmmm"]) {

@@ -547,3 +547,13 @@ pub(super) const EXTRACT_128: Forms = Forms {
         Some(Code::EVEX_Vextractf32x4_xmmm128_k1z_zmm_imm8),
     ],
 };
+
+pub(super) const INSERT_128: Forms = Forms {
+    vex: [None, None, Some(Code::VEX_Vinsertf128_ymm_ymm_xmmm128_imm8)],
+    evex: [
+        None,
+        None,
+        Some(Code::EVEX_Vinsertf32x4_ymm_k1z_ymm_xmmm128_imm8),
+        Some(Code::EVEX_Vinsertf32x4_zmm_k1z_zmm_xmmm128_imm8),
+    ],
+};

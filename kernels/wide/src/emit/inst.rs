@@ -242,6 +242,16 @@ impl Emitter<'_> {
                 let [result, a] = [vector(Width::Xmm, v(0)?), vector(width, v(1)?)];
                 self.put(Instruction::with3(code, result, a, u32::from(part)))
             }
+            Op::InsertPart(part, width) => {
+                let code = at(&codes::INSERT_128, width, need([v(0)?, v(1)?]))?;
+                let [result, a] = [v(0)?, v(1)?].map(|n| vector(width, n));
+                self.put(Instruction::with4(code, result, a, needed()?, u32::from(part)))
+            }
+            Op::StorePart(part, width) => {
+                let code = at(&codes::EXTRACT_128, width, need([v(0)?]))?;
+                let value = vector(width, v(0)?);
+                self.put(Instruction::with3(code, needed()?, value, u32::from(part)))
+            }
             Op::InsertLane(lane, width) => {
                 self.load_mask(MASK, registers[3], 1 << lane)?;
                 let code = at(&codes::BROADCAST_REGISTER, width, Need::Evex)?;

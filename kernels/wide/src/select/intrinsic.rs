@@ -49,6 +49,10 @@ impl Select<'_> {
             (Intrinsic::StoreLanes(mask), &[a, pointer]) => {
                 self.store_lanes(width, mask, a, pointer)
             }
+            (Intrinsic::LoadParts, pointers) => self.load_parts(inst, width, pointers),
+            (Intrinsic::StoreParts, &[a, ref pointers @ ..]) => {
+                self.store_parts(width, a, pointers)
+            }
             (Intrinsic::Prefetch, &[pointer]) => {
                 let source = self.address(pointer, 0)?.source(false);
                 self.emit(Op::Prefetch, &[], Some(source));
@@ -208,6 +212,38 @@ impl Select<'_> {
                 let source = self.address(pointer, 0)?.source(false);
                 self.emit(Op::StoreLanes(width, mask), &[temporary, read(a)], Some(source));
             }
+        }
+        Ok(())
+    }
+
+    fn load_parts(&mut self, inst: ir::Inst, width: Width, pointers: &[Value]) -> Result<()> {
+        let mut loaded: Option<VReg> = None;
+        for (part, &pointer) in pointers.iter().enumerate() {
+            let is_last = part + 1 == pointers.len();
+            let next =
+                if is_last { self.result(inst)? } else { self.new_register(RegClass::Float) };
+            let source = Some(self.address(pointer, 0)?.source(false));
+            match loaded {
+                None => self.emit(Op::Unary(Unary::Move, Width::Xmm), &[define(next)], source),
+                Some(below) => {
+                    let operands = [define(next), read(below)];
+                    self.emit(Op::InsertPart(part as u8, width), &operands, source);
+                }
+            }
+            loaded = Some(next);
+        }
+        Ok(())
+    }
+
+    fn store_parts(&mut self, width: Width, a: Value, pointers: &[Value]) -> Result<()> {
+        let a = self.vector(a)?;
+        for (part, &pointer) in pointers.iter().enumerate() {
+            let source = self.address(pointer, 0)?.source(false);
+            let op = match part {
+                0 => Op::StoreVector(Width::Xmm),
+                part => Op::StorePart(part as u8, width),
+            };
+            self.emit(op, &[read(a)], Some(source));
         }
         Ok(())
     }

@@ -101,7 +101,7 @@ const FLOAT_OPERATIONS: [(&str, Operation); 18] = [
 ];
 
 /// Operations on vectors only.
-const VECTOR_OPERATIONS: [(&str, Operation); 30] = [
+const VECTOR_OPERATIONS: [(&str, Operation); 34] = [
     ("band", |b, o| b.ins().band(o.first, o.second)),
     ("bor", |b, o| b.ins().bor(o.first, o.second)),
     ("bxor", |b, o| b.ins().bxor(o.first, o.second)),
@@ -158,12 +158,32 @@ const VECTOR_OPERATIONS: [(&str, Operation); 30] = [
         store(b, o, Intrinsic::StoreFirst, &[o.first, o.pointer, o.n]);
         o.first
     }),
+    ("load lanes", |b, o| {
+        let once = call(b, o, Intrinsic::LoadLanes(0x6), &[o.pointer]);
+        let again = call(b, o, Intrinsic::LoadLanes(0x6), &[o.pointer]);
+        b.ins().fadd(once, again)
+    }),
+    ("store lanes", |b, o| {
+        store(b, o, Intrinsic::StoreLanes(0x5), &[o.first, o.pointer]);
+        o.first
+    }),
+    ("load parts", |b, o| call(b, o, Intrinsic::LoadParts, &pointers(o))),
+    ("store parts", |b, o| {
+        let arguments = [vec![o.first], pointers(o)].concat();
+        store(b, o, Intrinsic::StoreParts, &arguments);
+        o.first
+    }),
     ("store non-temporal", |b, o| {
         store(b, o, Intrinsic::Prefetch, &[o.pointer]);
         store(b, o, Intrinsic::StoreNonTemporal, &[o.first, o.pointer]);
         o.first
     }),
 ];
+
+/// The same address for each 128-bit lane.
+fn pointers(o: Operands) -> Vec<Value> {
+    vec![o.pointer; o.ty.bytes() as usize / 16]
+}
 
 fn flags() -> MemFlagsData {
     MemFlagsData::new().with_notrap()

@@ -375,6 +375,16 @@ impl Interpreter<'_> {
                 }
                 None
             }
+            Intrinsic::LoadParts => {
+                let lane = |n: usize| self.memory.read(args[n / 4][0] + 4 * (n as u64 % 4), 32);
+                Some((0..count).map(lane).collect())
+            }
+            Intrinsic::StoreParts => {
+                for (part, pointer) in args[0].chunks(4).zip(&args[1..]) {
+                    self.store(32, pointer[0], part);
+                }
+                None
+            }
             Intrinsic::Prefetch => None,
             Intrinsic::StoreNonTemporal => {
                 assert!(args[1][0].is_multiple_of(4 * args[0].len() as u64), "not aligned");

@@ -401,7 +401,7 @@ impl Random<'_, '_> {
         let ty = self.ty();
         let immediate = self.rng.random::<u8>();
         let wide = self.lanes > 4;
-        let intrinsic = match self.below(12) {
+        let intrinsic = match self.below(13) {
             0 => Intrinsic::UnpackLow32,
             1 => Intrinsic::UnpackHigh32,
             2 => Intrinsic::UnpackLow64,
@@ -413,6 +413,7 @@ impl Random<'_, '_> {
             8 => Intrinsic::Even,
             9 => Intrinsic::Odd,
             10 => Intrinsic::LoadLanes(self.rng.random()),
+            11 => Intrinsic::LoadParts,
             _ => Intrinsic::LoadFirst,
         };
         let args = match intrinsic {
@@ -427,6 +428,12 @@ impl Random<'_, '_> {
                 let (pointer, offset, _) = self.place(self.lanes as usize);
                 vec![self.b.ins().iadd_imm_s(pointer, i64::from(offset)), n]
             }
+            Intrinsic::LoadParts => (0..self.lanes / 4)
+                .map(|_| {
+                    let (pointer, offset, _) = self.place(4);
+                    self.b.ins().iadd_imm_s(pointer, i64::from(offset))
+                })
+                .collect(),
             Intrinsic::LoadLanes(_) => {
                 let (pointer, offset, _) = self.place(self.lanes as usize);
                 vec![self.b.ins().iadd_imm_s(pointer, i64::from(offset))]
@@ -614,7 +621,17 @@ impl Random<'_, '_> {
     }
 
     fn write(&mut self) {
-        match self.below(9) {
+        match self.below(10) {
+            6 => {
+                let (vector, ty) = (self.v(), self.ty());
+                let mut args = vec![self.clamp(vector)];
+                for _ in 0..self.lanes / 4 {
+                    let (pointer, offset) = self.place_to_write(4);
+                    args.push(self.b.ins().iadd_imm_s(pointer, i64::from(offset)));
+                }
+                let callee = Intrinsic::StoreParts.import(self.b.func, ty).expect("a store");
+                self.b.ins().call(callee, &args);
+            }
             5 => {
                 let (pointer, offset) = self.place_to_write(self.lanes as usize);
                 let pointer = self.b.ins().iadd_imm_s(pointer, i64::from(offset));
