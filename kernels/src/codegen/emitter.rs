@@ -125,6 +125,26 @@ impl<'a> Emitter<'a> {
         })
     }
 
+    /// A vector whose 128-bit lanes come from addresses of their own; up to four lanes, from one.
+    pub(super) fn load_parts(&mut self, lanes: usize, parts: &[Pointer]) -> Value {
+        if let &[from] = parts {
+            return self.load(lanes, from);
+        }
+        let addresses: Vec<Value> = parts.iter().map(|&part| self.address(part)).collect();
+        let loaded = self.intrinsic(Intrinsic::LoadParts, lanes, &addresses);
+        loaded.expect("a load has a result")
+    }
+
+    /// The opposite of [`Emitter::load_parts`].
+    pub(super) fn store_parts(&mut self, value: Value, lanes: usize, parts: &[Pointer]) {
+        if let &[to] = parts {
+            return self.store(value, to);
+        }
+        let addresses = parts.iter().map(|&part| self.address(part));
+        let arguments: Vec<Value> = std::iter::once(value).chain(addresses).collect();
+        self.intrinsic(Intrinsic::StoreParts, lanes, &arguments);
+    }
+
     /// Emits an intrinsic of the wide backend on vectors of so many lanes.
     pub(super) fn intrinsic(
         &mut self,

@@ -46,14 +46,24 @@ impl Lanes {
         activation: Activation,
         slope: Option<Pointer>,
     ) -> Value {
-        let sum = match residual {
-            Some(residual) => {
-                let residual = emitter.load(lanes, residual);
-                emitter.arithmetic(lanes).add(sum, residual)
-            }
-            None => sum,
-        };
+        let residual = residual.map(|residual| emitter.load(lanes, residual));
         let slope = slope.map(|slope| self.parameter(emitter, lanes, slope));
-        activation.apply(&mut emitter.arithmetic(lanes), sum, slope)
+        finish(emitter, lanes, sum, residual, activation, slope)
     }
+}
+
+/// The output of a finished sum, where residual and slope are vectors already.
+pub(super) fn finish(
+    emitter: &mut Emitter<'_>,
+    lanes: usize,
+    sum: Value,
+    residual: Option<Value>,
+    activation: Activation,
+    slope: Option<Value>,
+) -> Value {
+    let sum = match residual {
+        Some(residual) => emitter.arithmetic(lanes).add(sum, residual),
+        None => sum,
+    };
+    activation.apply(&mut emitter.arithmetic(lanes), sum, slope)
 }

@@ -7,7 +7,7 @@ use cranelift_codegen::ir::Value;
 
 use super::depthwise::positions;
 use super::emitter::{Emitter, Pointer};
-use super::epilogue::Lanes;
+use super::epilogue::{self, Lanes};
 use super::transpose::{self, Run};
 use super::{Buffers, Group, Tile, for_each_group};
 use crate::activation::Activation;
@@ -202,13 +202,17 @@ impl<'p> Stage<'p> {
                 pixels,
                 planes,
                 beside,
-                |emitter, lanes, sum, channel, beside| {
+                |emitter, lanes, sum, channels, beside| {
                     if !self.has_residual {
                         return sum;
                     }
-                    let residual = Some(beside.at(channel * plane));
-                    let slope = self.slopes(group, position + channel);
-                    Lanes::Pixels.finish(emitter, lanes, sum, residual, self.activation, slope)
+                    let beside: Vec<Pointer> =
+                        channels.iter().map(|channel| beside.at(channel * plane)).collect();
+                    let residual = emitter.load_parts(lanes, &beside);
+                    let slope = self
+                        .slopes(group, position)
+                        .map(|slopes| transpose::of_channels(emitter, lanes, slopes, channels));
+                    epilogue::finish(emitter, lanes, sum, Some(residual), self.activation, slope)
                 },
             );
         }

@@ -8,9 +8,9 @@ use super::emitter::{Emitter, vector_type};
 /// A choice of elements from two vectors `a` and `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shuffle {
-    /// Of four lanes: a0 b0 a1 b1.
+    /// In each four lanes: a0 b0 a1 b1.
     UnpackLow,
-    /// Of four lanes: a2 b2 a3 b3.
+    /// In each four lanes: a2 b2 a3 b3.
     UnpackHigh,
     /// Elements of even position in `a` followed by `b`.
     Even,
@@ -79,4 +79,16 @@ pub(super) fn order_pairs(emitter: &mut Emitter<'_>, lanes: usize, value: Value)
         _ => return value,
     };
     ordered.expect("a permutation has a result")
+}
+
+/// In each four lanes, one of their elements four times. For vectors of the wide backend.
+pub(super) fn repeat(
+    emitter: &mut Emitter<'_>,
+    lanes: usize,
+    value: Value,
+    element: usize,
+) -> Value {
+    let shuffle = Intrinsic::Shuffle32(0b01_01_01_01 * element as u8);
+    let repeated = emitter.intrinsic(shuffle, lanes, &[value, value]);
+    repeated.expect("a shuffle has a result")
 }

@@ -1,13 +1,16 @@
-//! Moving between planes and pixels, by blocks of four by four in registers.
+//! Moving between planes and pixels, by four pixels of as many channels as a vector has lanes.
+//!
+//! Each 128-bit lane transposes a block of four by four: on planes, four pixels of one channel go in
+//! or out of it, at an address of their own.
 
 use cranelift_codegen::ir::Value;
 
 use super::emitter::{Emitter, Pointer};
-use super::shuffle::Shuffle;
+use super::shuffle::{self, Shuffle};
 use crate::cover::Cover;
 use crate::schedule::Tail;
 
-/// Rows and columns of a block.
+/// Pixels, and channels of a 128-bit lane.
 const BLOCK: usize = 4;
 
 /// A run of pixels of a few neighbouring channels, as planes or as pixels.
@@ -37,10 +40,17 @@ pub(super) fn to_pixels(
     over_pixels(emitter, channels, pixels, &moving, |emitter, size, pointers| {
         let planes = Run { start: pointers[0], ..planes };
         let output = Run { start: pointers[1], ..output };
-        for channel in (0..channels).step_by(size) {
-            let rows: Vec<Value> =
-                (0..size).map(|row| emitter.load(size, planes.row(channel + row))).collect();
-            for (pixel, value) in transposed(emitter, rows).into_iter().enumerate() {
+        let lanes = lanes_of(channels, size);
+        for channel in (0..channels).step_by(lanes) {
+            let rows: Vec<Value> = (0..size)
+                .map(|row| {
+                    let parts: Vec<Pointer> = channels_of(channel, lanes, row)
+                        .map(|channel| planes.row(channel))
+                        .collect();
+                    emitter.load_parts(lanes, &parts)
+                })
+                .collect();
+            for (pixel, value) in transposed(emitter, lanes, rows).into_iter().enumerate() {
                 emitter.store(value, output.row(pixel).at(channel));
             }
         }
@@ -48,7 +58,8 @@ pub(super) fn to_pixels(
 }
 
 /// Writes pixels as planes. `finish` makes the stored value of a loaded one; it is given the lanes,
-/// the loaded value, its channel, and `beside` moved on to the value's first pixel.
+/// the loaded value, the channels of its 128-bit lanes, and `beside` moved on to the value's first
+/// pixel.
 pub(super) fn to_planes(
     emitter: &mut Emitter<'_>,
     channels: usize,
@@ -56,22 +67,51 @@ pub(super) fn to_planes(
     input: Run,
     planes: Run,
     beside: Pointer,
-    mut finish: impl FnMut(&mut Emitter<'_>, usize, Value, usize, Pointer) -> Value,
+    mut finish: impl FnMut(&mut Emitter<'_>, usize, Value, &[usize], Pointer) -> Value,
 ) {
     let moving = [(planes.start, 1), (input.start, input.pitch), (beside, 1)];
     over_pixels(emitter, channels, pixels, &moving, |emitter, size, pointers| {
         let planes = Run { start: pointers[0], ..planes };
         let input = Run { start: pointers[1], ..input };
-        for channel in (0..channels).step_by(size) {
+        let lanes = lanes_of(channels, size);
+        for channel in (0..channels).step_by(lanes) {
             let rows: Vec<Value> =
-                (0..size).map(|row| emitter.load(size, input.row(row).at(channel))).collect();
-            for (row, value) in transposed(emitter, rows).into_iter().enumerate() {
-                let channel = channel + row;
-                let value = finish(emitter, size, value, channel, pointers[2]);
-                emitter.store(value, planes.row(channel));
+                (0..size).map(|row| emitter.load(lanes, input.row(row).at(channel))).collect();
+            for (row, value) in transposed(emitter, lanes, rows).into_iter().enumerate() {
+                let own: Vec<usize> = channels_of(channel, lanes, row).collect();
+                let value = finish(emitter, lanes, value, &own, pointers[2]);
+                let parts: Vec<Pointer> = own.iter().map(|&channel| planes.row(channel)).collect();
+                emitter.store_parts(value, lanes, &parts);
             }
         }
     });
+}
+
+/// A parameter of the channels in the 128-bit lanes of a vector of pixels. `from` is that of channel
+/// zero.
+pub(super) fn of_channels(
+    emitter: &mut Emitter<'_>,
+    lanes: usize,
+    from: Pointer,
+    channels: &[usize],
+) -> Value {
+    let first = channels[0];
+    if channels.len() == 1 {
+        return emitter.broadcast(lanes, from.at(first));
+    }
+    let row = first % BLOCK;
+    let parameters = emitter.load(lanes, from.at(first - row));
+    shuffle::repeat(emitter, lanes, parameters, row)
+}
+
+/// Lanes of the vectors for so many channels, a power of two, by `size` pixels at once.
+fn lanes_of(channels: usize, size: usize) -> usize {
+    if size == BLOCK { channels } else { 1 }
+}
+
+/// Channels whose pixels are in the 128-bit lanes of a row of blocks that start at `channel`.
+fn channels_of(channel: usize, lanes: usize, row: usize) -> impl Iterator<Item = usize> {
+    (0..lanes.div_ceil(BLOCK)).map(move |part| channel + part * BLOCK + row)
 }
 
 /// Walks over the pixels in steps of the block size, which it gives to `body`: four, or one where
@@ -94,10 +134,10 @@ fn over_pixels(
     }
 }
 
-/// The columns of a block given by its rows.
-fn transposed(emitter: &mut Emitter<'_>, rows: Vec<Value>) -> Vec<Value> {
+/// The columns of blocks given by their rows.
+fn transposed(emitter: &mut Emitter<'_>, lanes: usize, rows: Vec<Value>) -> Vec<Value> {
     let &[a, b, c, d] = rows.as_slice() else { return rows };
-    let mut unpack = |shuffle: Shuffle, x, y| shuffle.emit(emitter, BLOCK, x, y);
+    let mut unpack = |shuffle: Shuffle, x, y| shuffle.emit(emitter, lanes, x, y);
     let [ac_low, bd_low] = [(a, c), (b, d)].map(|(x, y)| unpack(Shuffle::UnpackLow, x, y));
     let [ac_high, bd_high] = [(a, c), (b, d)].map(|(x, y)| unpack(Shuffle::UnpackHigh, x, y));
     vec![
