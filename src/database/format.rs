@@ -16,12 +16,20 @@ use crate::cpu::CpuModel;
 pub(super) const FORMAT: i64 = 1;
 
 /// More records than any tuning yields; a bound for files of strangers.
-pub(super) const MOST_RECORDS: usize = 100_000;
+pub(super) const MOST_RECORDS: usize = 20_000;
 
 /// Fields of each table, in the order of the file. A test holds them against what is written.
 const HEAD: &[&str] = &["format", "cpu", "record"];
 const CPU: &[&str] = &[
-    "vendor", "family", "model", "stepping", "brand", "features", "l1_bytes", "l2_bytes",
+    "vendor",
+    "family",
+    "model",
+    "stepping",
+    "core_kind",
+    "brand",
+    "features",
+    "l1_bytes",
+    "l2_bytes",
     "l3_bytes",
 ];
 const RECORD: &[&str] = &[
@@ -36,7 +44,8 @@ const RECORD: &[&str] = &[
 ];
 const MEASUREMENT: &[&str] = &["median_us", "min_us", "spread_us", "samples"];
 const RUNNER_UP: &[&str] = &["median_us", "schedule"];
-const PROVENANCE: &[&str] = &["version", "strategy", "trials", "seed", "date", "default_us"];
+const PROVENANCE: &[&str] =
+    &["version", "code_generation", "strategy", "trials", "seed", "date", "default_us"];
 
 /// More warnings than anybody reads; a bound for files of strangers.
 const MOST_WARNINGS: usize = 1000;
@@ -125,6 +134,9 @@ impl Reader<'_> {
             let line = error.span().map_or(cpu_line, |span| piece.line(span.start));
             self.head_error(line, format!("[cpu]: {}", one_line(error.message())))
         })?;
+        if let Some(fault) = cpu.fault() {
+            return Err(self.head_error(cpu_line, format!("[cpu]: {fault}")));
+        }
         let mut database = Database::new(cpu);
         self.body(table, piece, &mut database)?;
         Ok(database)

@@ -69,6 +69,9 @@ fn split(text: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
+/// Bad lines that a piece is cut above, one after the other.
+const MOST_TURNS: usize = 8;
+
 /// The part of a piece above its first bad line. An unfinished last line is bad whatever it holds.
 fn sound_part<'a>(piece: &Piece<'a>) -> (DeTable<'a>, Piece<'a>, Option<Fault>) {
     let mut end = piece.above_line_of(piece.text.len());
@@ -76,17 +79,19 @@ fn sound_part<'a>(piece: &Piece<'a>) -> (DeTable<'a>, Piece<'a>, Option<Fault>) 
         line: piece.line(end),
         message: "the file ends inside this line".to_owned(),
     });
-    loop {
+    // Each turn drops a line at least; a text that keeps failing is dropped as a whole, because
+    // parsing all of it for every line of it takes for ever.
+    for turn in 0.. {
         let part = Piece::new(&piece.text[..end], piece.lines_above);
         match DeTable::parse(part.text) {
             Ok(table) => return (table.into_inner(), part, fault),
             Err(error) => {
                 fault =
                     Some(Fault { line: part.line_of(&error), message: one_line(error.message()) });
-                // Each turn drops a line at least, and the empty text parses.
                 let bad = error.span().map_or(0, |span| span.start).min(end.saturating_sub(1));
-                end = part.above_line_of(bad);
+                end = if turn < MOST_TURNS { part.above_line_of(bad) } else { 0 };
             }
         }
     }
+    unreachable!("the empty text parses")
 }
