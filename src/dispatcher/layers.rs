@@ -213,7 +213,7 @@ mod tests {
         let found = files(folder.path(), "own-9-9-9");
         let expected = [names[1], names[0], names[2]].map(|name| folder.path().join(name));
         assert_eq!(found, expected);
-        assert_eq!(files(Path::new("/nowhere"), "own-9-9-9"), [PathBuf::new(); 0]);
+        assert!(files(Path::new("/nowhere"), "own-9-9-9").is_empty());
     }
 
     #[test]
