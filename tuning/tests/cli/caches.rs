@@ -262,7 +262,7 @@ fn import_takes_what_is_sound_with_times_of_this_machine() {
     let sandbox = Sandbox::new();
     let cpu = CpuModel::host();
     let user = sandbox.path(&format!("xdg-cache/dsconv/{}.toml", cpu.file_stem()));
-    // The stranger claims times that no machine has; ours are such that none beats them.
+    // The stranger claims times that no machine has.
     write(&user, cpu.clone(), [record(11, 0.001)]);
     let their = [record(11, 1e-6), record(12, 1e-6), illegal(13)];
     write(&sandbox.path("their.toml"), cpu, their);
@@ -280,6 +280,38 @@ fn import_takes_what_is_sound_with_times_of_this_machine() {
     let json: serde_json::Value = serde_json::from_str(&json).expect("one object");
     assert_eq!((&json["replaced"], &json["is_this_cpu"]), (&2.into(), &true.into()));
     assert_eq!(medians(&user), [(11, 0.0), (12, 0.0)]);
+}
+
+#[test]
+fn import_replaces_a_record_only_where_the_other_is_faster_here() {
+    let sandbox = Sandbox::new();
+    let cpu = CpuModel::host();
+    let user = sandbox.path(&format!("xdg-cache/dsconv/{}.toml", cpu.file_stem()));
+    let workload: Workload =
+        "f32 nchw 1x64x28x28 dw:3x3,p1,bias,relu pw:64,bias,relu".parse().expect("text");
+    let target = cpu::host_target();
+    let fast = *cost::default_schedule(&workload, &target).schedule();
+    let slow = "pixels fused rows t1 dw:l4,r1,v1,memory,narrow,copied \
+                pw:l4,b1,v1,u1,narrow,panels,channels_outer";
+    let slow: Schedule = slow.parse().expect("text");
+    slow.check(&workload, &target).expect("a legal schedule");
+    let of = |schedule, median_us| Record { workload, schedule, ..record(11, median_us) };
+    // What the records claim does not matter, in neither direction.
+    write(&sandbox.path("slow.toml"), cpu.clone(), [of(slow, 0.001)]);
+    write(&sandbox.path("fast.toml"), cpu.clone(), [of(fast, 1e6)]);
+    write(&user, cpu, [of(fast, 1e6)]);
+    let schedule = || {
+        let loaded = Database::load(&user).expect("a cache");
+        loaded.database.records().next().expect("a record").schedule
+    };
+    let text = sandbox.autotune("import slow.toml --budget 20ms").stdout();
+    assert!(text.contains("0 added, 0 replaced, 1 left as they were"), "{text}");
+    assert_eq!(schedule(), fast);
+    sandbox.autotune("import slow.toml --no-timing").stdout();
+    assert_eq!(schedule(), slow);
+    let text = sandbox.autotune("import fast.toml --budget 20ms").stdout();
+    assert!(text.contains("0 added, 1 replaced, 0 left as they were"), "{text}");
+    assert_eq!(schedule(), fast);
 }
 
 #[test]

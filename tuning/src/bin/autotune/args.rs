@@ -63,8 +63,9 @@ pub(crate) enum Command {
     /// Takes the records of a stranger's file into the user's cache, after checking them
     ///
     /// Each schedule is checked, compiled and compared with the reference, and timed where the file
-    /// is of this CPU model; the times taken here are kept. Records of another CPU model go to that
-    /// model's file. Ends with exit code 3 if a record was refused.
+    /// is of this CPU model: the times taken here are kept, and a record of yours goes only where a
+    /// stranger's is faster when both take turns. Records of another CPU model go to that model's
+    /// file. Ends with exit code 3 if a record was refused.
     Import(ImportArgs),
     /// Drops records of a cache; the file as it was stays beside it
     Prune(PruneArgs),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use dsconv::cpu::CpuModel;
-use dsconv::{Database, DatabaseError, Record};
+use dsconv::{Database, DatabaseError, MergePolicy, Merged, Record};
 use serde::Serialize;
 
 use crate::args::{self, parse_budget};
@@ -80,7 +80,7 @@ pub(crate) fn import(args: &ImportArgs) -> Result<(), Failure> {
     // The caches that a stranger's machine shows are no news about this one.
     let cpu = if is_this_cpu { host } else { database.cpu().clone() };
     let path = args::cache_path(args.cache.as_ref(), &cpu)?;
-    refuse_other_cpu(&path, &cpu)?;
+    let present = present(&path, &cpu)?;
 
     let timing = (is_this_cpu && !args.no_timing).then_some(args.budget);
     let mut sound = Database::new(cpu.clone());
@@ -97,28 +97,40 @@ pub(crate) fn import(args: &ImportArgs) -> Result<(), Failure> {
         unreadable,
         unchecked: 0,
     };
+    let mut winners = Database::new(cpu);
     for record in database.records() {
+        let rival = present.find(&record.workload, record.isa, record.threads, record.objective);
+        if let (Some(budget), Some(rival), Policy::Best) = (timing, rival, args.policy) {
+            match recheck::contest(rival, record, budget) {
+                Ok(Some(record)) => winners.insert(record),
+                Ok(None) => report.kept += 1,
+                Err(fate) => report.note(record, fate),
+            }
+            continue;
+        }
         match proven(record, timing) {
             Ok(record) => sound.insert(record),
-            Err(Fate::Unchecked(reason)) => {
-                eprintln!("note: {}: taken unproven: {reason}", record.workload);
-                report.unchecked += 1;
-                sound.insert(record.clone());
+            Err(fate) => {
+                if matches!(fate, Fate::Unchecked(_)) {
+                    sound.insert(record.clone());
+                }
+                report.note(record, fate);
             }
-            Err(Fate::Broken(reason)) => {
-                let workload = record.workload.to_string();
-                eprintln!("warning: {workload}: refused: {reason}");
-                report.refused.push(Refused { workload, reason });
-            }
-            Err(Fate::Sound(_)) => unreachable!("a sound record is no failure"),
         }
     }
-    if !args.dry_run && !sound.is_empty() {
-        let merged = sound.commit_by(&path, args.policy.into())?;
-        (report.added, report.replaced, report.kept) = (merged.added, merged.replaced, merged.kept);
+    let passed = sound.len() + winners.len() + report.kept;
+    if !args.dry_run {
+        for (records, policy) in [(&sound, args.policy.into()), (&winners, MergePolicy::Replace)] {
+            if !records.is_empty() {
+                let Merged { added, replaced, kept } = records.commit_by(&path, policy)?;
+                report.added += added;
+                report.replaced += replaced;
+                report.kept += kept;
+            }
+        }
         report.written = true;
     }
-    report.print(args, sound.len())?;
+    report.print(args, passed)?;
     report.end()
 }
 
@@ -133,18 +145,35 @@ fn proven(record: &Record, timing: Option<Duration>) -> Result<Record, Fate> {
     }
 }
 
-/// Says before the work what a commit would say after it.
-fn refuse_other_cpu(path: &Path, cpu: &CpuModel) -> Result<(), Failure> {
+/// What the cache holds now. Says before the work what a commit would say after it.
+fn present(path: &Path, cpu: &CpuModel) -> Result<Database, Failure> {
     if !path.exists() {
-        return Ok(());
+        return Ok(Database::new(cpu.clone()));
     }
     let mut present = Database::load(path)?.database;
     present
         .merge(Database::new(cpu.clone()))
-        .map_err(|source| DatabaseError::OtherCpu { path: path.to_owned(), source }.into())
+        .map_err(|source| DatabaseError::OtherCpu { path: path.to_owned(), source })?;
+    Ok(present)
 }
 
 impl ImportReport {
+    /// Tells of a record that did not prove itself here.
+    fn note(&mut self, record: &Record, fate: Fate) {
+        let workload = record.workload.to_string();
+        match fate {
+            Fate::Broken(reason) => {
+                eprintln!("warning: {workload}: refused: {reason}");
+                self.refused.push(Refused { workload, reason });
+            }
+            Fate::Unchecked(reason) => {
+                eprintln!("note: {workload}: not to be run here: {reason}");
+                self.unchecked += 1;
+            }
+            Fate::Sound(_) => {}
+        }
+    }
+
     fn print(&self, args: &ImportArgs, sound: usize) -> Result<(), Failure> {
         if args.json {
             return output::print_json(self);

@@ -18,6 +18,11 @@ const MOST_COLD_SAMPLES: usize = 31;
 /// Seeds of the data that every schedule is compared with the reference on.
 const SEEDS: [u64; 2] = [0, 1];
 
+/// Turns that two records take in a contest.
+const ROUNDS: u32 = 4;
+/// Part of the present record's time that a challenger must stay below: less is noise.
+const LEAST_GAIN: f64 = 0.99;
+
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fate {
@@ -40,18 +45,31 @@ pub(crate) fn recheck(record: &Record, budget: Option<Duration>) -> Fate {
 /// A record with the times of this machine in place of its own, or why there is none. Times that
 /// cannot be taken stay as they are.
 pub(crate) fn remeasured(record: &Record, budget: Duration) -> Result<Record, Fate> {
-    let mut proof = Proof::of(record)?;
-    let Some(measurement) = proof.time(record.schedule, budget) else { return Ok(record.clone()) };
-    let mut measured = Record { measurement, ..record.clone() };
-    let default = *cost::default_schedule(&record.workload, &proof.target).schedule();
-    if let Some(time) = proof.time(default, budget) {
-        measured.provenance.default_us = time.median_us;
+    Ok(Proof::of(record)?.remeasured(record, budget))
+}
+
+/// Lets a record compete with the one that would have to go: both are timed in turn, so that a busy
+/// moment meets both. Gives the challenger with its times, or nothing where it is not faster.
+pub(crate) fn contest(
+    present: &Record,
+    challenger: &Record,
+    budget: Duration,
+) -> Result<Option<Record>, Fate> {
+    if challenger.schedule == present.schedule {
+        return Ok(None);
     }
-    measured.runner_up = record.runner_up.and_then(|RunnerUp { schedule, .. }| {
-        let time = proof.time(schedule, budget)?;
-        Some(RunnerUp { schedule, median_us: time.median_us })
-    });
-    Ok(measured)
+    let mut proof = Proof::of(challenger)?;
+    let mut best = [f64::INFINITY; 2];
+    for _ in 0..ROUNDS {
+        for (best, schedule) in best.iter_mut().zip([present.schedule, challenger.schedule]) {
+            if let Some(time) = proof.time(schedule, budget / ROUNDS) {
+                *best = best.min(time.median_us);
+            }
+        }
+    }
+    let [present_us, challenger_us] = best;
+    let wins = challenger_us < LEAST_GAIN * present_us;
+    Ok(wins.then(|| proof.remeasured(challenger, budget)))
 }
 
 /// The machine that code of an instruction set is generated for here.
@@ -104,6 +122,23 @@ impl Proof {
             last = Some(kernel);
         }
         last.ok_or_else(|| "no data".to_owned())
+    }
+
+    /// A record of the workload with times of this machine.
+    fn remeasured(&mut self, record: &Record, budget: Duration) -> Record {
+        let Some(measurement) = self.time(record.schedule, budget) else {
+            return record.clone();
+        };
+        let mut measured = Record { measurement, ..record.clone() };
+        let default = *cost::default_schedule(&record.workload, &self.target).schedule();
+        if let Some(time) = self.time(default, budget) {
+            measured.provenance.default_us = time.median_us;
+        }
+        measured.runner_up = record.runner_up.and_then(|RunnerUp { schedule, .. }| {
+            let time = self.time(schedule, budget)?;
+            Some(RunnerUp { schedule, median_us: time.median_us })
+        });
+        measured
     }
 
     /// Times a schedule; `None` where it is not sound, or where there are too few cores.

@@ -23,6 +23,10 @@ const SECOND_LOOKS: usize = 2;
 pub(crate) struct VerifyArgs {
     /// The TOML cache [default: one file per CPU model in the user's cache folder]
     #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// The same, as other commands have it
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
     cache: Option<PathBuf>,
 
     /// Time to spend on timing each record, such as 200ms or 2s
@@ -84,7 +88,7 @@ enum Outcome {
 /// makes them, too.
 pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let host = CpuModel::host();
-    let path = args::cache_path(args.cache.as_ref(), &host)?;
+    let path = args::cache_path(args.file.as_ref().or(args.cache.as_ref()), &host)?;
     let (database, unreadable) = caches::load(&path)?;
     let cpu = database.cpu();
     let is_own = cpu.is_same_model(&host);
