@@ -179,7 +179,7 @@ fn time(bench: &mut HostBench, kernel: &mut Prepared, budget: Duration) -> Measu
 fn obstacle(workload: &Workload, isa: Isa, threads: usize) -> Option<String> {
     let cap = Isa::cap().ok().flatten();
     if !Isa::usable().contains(&isa) || cap.is_some_and(|cap| isa > cap) {
-        return Some(format!("needs {isa}, which is not to be had here"));
+        return Some(format!("needs {isa}, which this machine has not"));
     }
     let elements = workload.input_len()
         + workload.depthwise_len()

@@ -196,7 +196,7 @@ impl VerifyReport {
             (Outcome::Faster, "faster"),
             (Outcome::Slower, "slower than recorded"),
             (Outcome::Broken, "broken"),
-            (Outcome::Unchecked, "not to be checked here"),
+            (Outcome::Unchecked, "not checked"),
         ] {
             let count = self.count(outcome);
             let name = if self.timed || outcome != Outcome::Ok { name } else { "sound" };
