@@ -38,7 +38,7 @@ fn prepare(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("prepare");
     group.measurement_time(MEASUREMENT).warm_up_time(MEASUREMENT / 5).sample_size(10);
-    let mut times = Vec::new();
+    let mut figures = Vec::new();
     for (name, block) in &blocks {
         let mut was_run = false;
         group.bench_function(name, |bencher| {
@@ -46,19 +46,22 @@ fn prepare(criterion: &mut Criterion) {
             bencher.iter(|| prepare(block).expect("default schedules compile"));
         });
         if was_run && !common::is_test() {
-            let time = measure::time_block(MEASUREMENT, || prepare(block).map(|_| ()));
-            times.push((time.expect("default schedules compile").median_us, name));
+            let all = measure::time_block(MEASUREMENT, || prepare(block).map(|_| ()));
+            let lookup =
+                measure::time_block(MEASUREMENT / 10, || dispatcher.lookup(block).map(|_| ()));
+            let all_us = all.expect("default schedules compile").median_us;
+            figures.push((all_us, lookup.expect("every block has a record").median_us, name));
         }
     }
     group.finish();
-    times.sort_by(|one, other| one.0.total_cmp(&other.0));
-    if let (Some((worst_us, worst)), Some((middle_us, _))) =
-        (times.last(), times.get(times.len() / 2))
+    figures.sort_by(|one, other| one.0.total_cmp(&other.0));
+    if let (Some((worst_us, _, worst)), Some((middle_us, lookup_us, _))) =
+        (figures.last(), figures.get(figures.len() / 2))
     {
         println!(
-            "prepare without copying weights: median {middle_us:.0} us, worst {worst_us:.0} us ({worst}), \
-             {} blocks",
-            times.len()
+            "prepare without copying weights: median {middle_us:.0} us, of which {lookup_us:.1} us to \
+             look up, worst {worst_us:.0} us ({worst}), {} blocks",
+            figures.len()
         );
     }
 }

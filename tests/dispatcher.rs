@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -266,6 +266,22 @@ fn each_layer_lies_on_top_of_the_one_before() {
     child.finds(&overlay(&[&child.path("nowhere"), &file]), "tile 4 of environment, warnings 1");
     let given = [("DSCONV_TEST_GIVEN", file.clone()), (dsconv::OVERLAY_VARIABLE, folder)];
     child.finds(&given, "tile 4 of given, warnings 0");
+}
+
+#[test]
+fn a_project_is_the_file_or_folder_that_the_program_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let wanted = workload(24, 48, 14);
+    let file = folder.path().join(FILE);
+    database(cpu(143, 8), [marked(wanted, 7)]).commit(&file).unwrap();
+    let of = |path: &Path| builder().layer(Layer::Project, true).project(path);
+    for path in [folder.path(), &file] {
+        let (rows, origin) = looked_up(of(path), &wanted);
+        let source = origin.source().unwrap();
+        assert_eq!((rows, source.layer, source.path.as_ref()), (7, Layer::Project, Some(&file)));
+    }
+    let nowhere = of(&folder.path().join("nowhere")).build().unwrap();
+    assert_eq!((nowhere.layers().count(), nowhere.warnings().len()), (0, 1));
 }
 
 #[test]
