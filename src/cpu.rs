@@ -73,6 +73,9 @@ impl CoreKind {
     }
 }
 
+/// More than a cache has. Cost models multiply it, and a hypervisor may tell nonsense.
+const MOST_CACHE_BYTES: usize = 1 << 30;
+
 /// Vendor of a CPU on a platform that does not tell.
 const UNKNOWN: &str = "unknown";
 
@@ -106,7 +109,7 @@ impl CpuModel {
         let Identity { vendor, family, model, stepping, brand } = arch::identity();
         let mut features: Vec<String> = arch::features().into_iter().map(str::to_owned).collect();
         features.sort();
-        let caches = arch::caches().or(sysfs::caches());
+        let caches = arch::caches().plausible().or(sysfs::caches().plausible());
         Self {
             vendor,
             family,
@@ -166,6 +169,13 @@ impl CpuModel {
     /// What is wrong with values of a stranger's file that fit their types.
     pub(crate) fn fault(&self) -> Option<String> {
         const MOST_FEATURES: usize = 256;
+        for (name, bytes) in
+            [("l1_bytes", self.l1_bytes), ("l2_bytes", self.l2_bytes), ("l3_bytes", self.l3_bytes)]
+        {
+            if bytes > MOST_CACHE_BYTES {
+                return Some(format!("`{name}` is {bytes}, must be at most {MOST_CACHE_BYTES}"));
+            }
+        }
         let count = self.features.len();
         if count > MOST_FEATURES {
             return Some(format!("{count} `features`, must be at most {MOST_FEATURES}"));
@@ -187,6 +197,12 @@ impl Identity {
 }
 
 impl Caches {
+    /// These sizes, but for those that no cache has.
+    fn plausible(self) -> Self {
+        let known = |bytes| if bytes <= MOST_CACHE_BYTES { bytes } else { 0 };
+        Self { l1: known(self.l1), l2: known(self.l2), l3: known(self.l3) }
+    }
+
     /// These sizes, and the others' where these are unknown.
     fn or(self, other: Self) -> Self {
         let pick = |own, other| if own > 0 { own } else { other };

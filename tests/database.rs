@@ -387,6 +387,11 @@ fn texts_and_threads_of_strangers_are_bounded() {
     for (from, to, told) in [
         ("vendor = \"GenuineTest\"", format!("vendor = \"{long}\""), "`vendor` has 257 bytes"),
         (
+            "l2_bytes = 1048576",
+            format!("l2_bytes = {}", u64::MAX),
+            "`l2_bytes` is 18446744073709551615, must be at most 1073741824",
+        ),
+        (
             "\"fma\"]",
             format!("{}]", vec!["\"x\""; 300].join(", ")),
             "301 `features`, must be at most 256",
