@@ -412,6 +412,27 @@ fn a_text_that_is_bad_in_every_line_is_given_up_in_time() {
 }
 
 #[test]
+fn a_long_file_is_read_like_a_short_one_and_a_long_record_is_skipped() {
+    let heights = 11..1511;
+    let records = heights.map(|height| record(workload(24, 48, height), Isa::Fma, 12.5));
+    let many = database(cpu(143, 8), records);
+    let text = many.to_toml();
+    assert!(text.len() > 1 << 20);
+    assert_eq!(load(&text), (many.clone(), vec![]));
+    let unknown = text.replacen("format = 1", "format = 1\ncolour = 1", 1);
+    let (read, warnings) = load(&unknown);
+    assert_eq!((read, warnings.len()), (many.clone(), 1));
+    let longer = format!("{text}\n[[record]]\nx = [{}]\n", "[],".repeat(1 << 18));
+    let (read, warnings) = load(&longer);
+    assert_eq!(read, many);
+    assert_eq!(warnings[0].line, line_of(&longer, "x = ") - 1);
+    assert!(warnings[0].message.contains("bytes up to the next record"), "{}", warnings[0]);
+    let head = format!("colour = [{}]\n{text}", "1,".repeat(1 << 20));
+    let error = Database::from_toml(&head, path()).unwrap_err().to_string();
+    assert!(error.contains("bytes up to the next record, more than 65536"), "{error}");
+}
+
+#[test]
 fn a_record_that_does_not_tell_its_code_generation_is_read_and_written_as_it_was() {
     let told = format!("code_generation = {}\n", dsconv::CODE_GENERATION);
     let text = three().to_toml();

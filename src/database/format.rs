@@ -50,6 +50,10 @@ const PROVENANCE: &[&str] =
 /// More warnings than anybody reads; a bound for files of strangers.
 const MOST_WARNINGS: usize = 1000;
 
+/// Longest text that is parsed at once: a parsed text may take a hundred times its size in memory.
+/// Longer files are read record by record.
+const MOST_BYTES_AT_ONCE: usize = 1 << 20;
+
 /// A piece of a file that is TOML on its own.
 pub(super) struct Piece<'a> {
     pub(super) text: &'a str,
@@ -90,9 +94,10 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Loaded, DatabaseError> {
     let whole = Piece::new(text, 0);
     // A last line without an end may have lost a part of a number, and would still parse.
     let is_whole = text.is_empty() || text.ends_with('\n');
-    let database = match DeTable::parse(text) {
-        Ok(table) if is_whole => reader.document(table.into_inner(), &whole)?,
-        _ => salvage::parse(&mut reader, text)?,
+    let table = (is_whole && text.len() <= MOST_BYTES_AT_ONCE).then(|| DeTable::parse(text).ok());
+    let database = match table.flatten() {
+        Some(table) => reader.document(table.into_inner(), &whole)?,
+        None => salvage::parse(&mut reader, text)?,
     };
     Ok(Loaded { database, warnings: reader.warnings })
 }
