@@ -33,7 +33,8 @@
 //! * A field that this version does not know is ignored with a warning; inside a schedule it spoils
 //!   the record, whose meaning is then unknown.
 //! * A file of a later `format` is an error, and is never written to.
-//! * Sizes are bounded: 32 MiB, 20 000 records, 256 bytes for each text, 4096 threads.
+//! * Sizes are bounded: 32 MiB, 20 000 records, 64 KiB for each record of a file beyond 1 MiB, 256
+//!   bytes for each text, 4096 threads.
 //!
 //! Records are ordered by workload, instruction set, threads and objective, so that retuning a
 //! workload changes the lines of that workload only.
