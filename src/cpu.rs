@@ -12,6 +12,8 @@ use std::sync::OnceLock;
 use dsconv_kernels::Target;
 use serde::{Deserialize, Serialize};
 
+use crate::database::fault_of_text;
+
 #[cfg(target_arch = "aarch64")]
 #[path = "cpu/aarch64.rs"]
 mod arch;
@@ -35,6 +37,9 @@ pub struct CpuModel {
     pub model: u32,
     /// Revision of the model; on ARM the variant times 16 plus the revision.
     pub stepping: u32,
+    /// Kind of the cores that the process may use, where the CPU has several.
+    #[serde(default, skip_serializing_if = "CoreKind::is_uniform")]
+    pub core_kind: CoreKind,
     /// The name that the CPU gives itself; may be empty.
     pub brand: String,
     /// Instruction set extensions that generated code may use: the CPU has them and the operating
@@ -47,6 +52,29 @@ pub struct CpuModel {
     /// Bytes of the shared third-level cache; 0 where there is none or the platform does not tell.
     pub l3_bytes: usize,
 }
+
+/// Kind of core on a CPU that has several; their microarchitectures differ, and so do the schedules
+/// that are fastest on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoreKind {
+    /// All cores are alike, or the platform does not tell.
+    #[default]
+    Uniform,
+    /// Large cores, or a mixture: schedulers put work on the large ones first.
+    Performance,
+    /// Small cores only.
+    Efficiency,
+}
+
+impl CoreKind {
+    fn is_uniform(&self) -> bool {
+        *self == Self::Uniform
+    }
+}
+
+/// More than a cache has. Cost models multiply it, and a hypervisor may tell nonsense.
+const MOST_CACHE_BYTES: usize = 1 << 30;
 
 /// Vendor of a CPU on a platform that does not tell.
 const UNKNOWN: &str = "unknown";
@@ -81,12 +109,13 @@ impl CpuModel {
         let Identity { vendor, family, model, stepping, brand } = arch::identity();
         let mut features: Vec<String> = arch::features().into_iter().map(str::to_owned).collect();
         features.sort();
-        let caches = arch::caches().or(sysfs::caches());
+        let caches = arch::caches().plausible().or(sysfs::caches().plausible());
         Self {
             vendor,
             family,
             model,
             stepping,
+            core_kind: sysfs::core_kind(),
             brand,
             features,
             l1_bytes: caches.l1,
@@ -95,8 +124,9 @@ impl CpuModel {
         }
     }
 
-    /// Name of this model's database file, without its extension: `genuineintel-6-143-8`. Holds
-    /// only lower-case letters, digits and `-`.
+    /// Name of this model's database file, without its extension: `genuineintel-6-143-8`, or
+    /// `genuineintel-6-154-3-efficiency` for its small cores. Holds only lower-case letters, digits
+    /// and `-`.
     pub fn file_stem(&self) -> String {
         let mut vendor: String = self
             .vendor
@@ -108,21 +138,53 @@ impl CpuModel {
         if vendor.is_empty() {
             vendor.push_str(UNKNOWN);
         }
-        format!("{vendor}-{}-{}-{}", self.family, self.model, self.stepping)
+        let kind = if self.core_kind == CoreKind::Efficiency { "-efficiency" } else { "" };
+        format!("{vendor}-{}-{}-{}{kind}", self.family, self.model, self.stepping)
     }
 
-    /// Whether both are the same model, stepping included: a record of one is exact for the other.
+    /// Whether both are the same model, stepping included: their records belong in one file.
     pub fn is_same_model(&self, other: &Self) -> bool {
         self.is_same_microarchitecture(other) && self.stepping == other.stepping
     }
 
-    /// Whether both are the same vendor, family and model, of whatever stepping. Where the platform
-    /// does not tell the vendor, features and caches must agree, too.
+    /// Whether both have the private caches of the same size, as far as is known. A hypervisor may
+    /// show other sizes than the bare machine has.
+    pub fn has_same_caches(&self, other: &Self) -> bool {
+        let agree = |one: usize, other: usize| one == other || one == 0 || other == 0;
+        agree(self.l1_bytes, other.l1_bytes) && agree(self.l2_bytes, other.l2_bytes)
+    }
+
+    /// Whether both are the same vendor, family, model and kind of core, of whatever stepping.
+    /// Where the platform does not tell the vendor, features and caches must agree, too.
     pub fn is_same_microarchitecture(&self, other: &Self) -> bool {
-        let identity = |cpu: &Self| (cpu.vendor.to_ascii_lowercase(), cpu.family, cpu.model);
+        let identity = |cpu: &Self| {
+            let is_small = cpu.core_kind == CoreKind::Efficiency;
+            (cpu.vendor.to_ascii_lowercase(), cpu.family, cpu.model, is_small)
+        };
         let caches = |cpu: &Self| (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes);
         let is_alike = || self.features == other.features && caches(self) == caches(other);
         identity(self) == identity(other) && (self.vendor != UNKNOWN || is_alike())
+    }
+
+    /// What is wrong with values of a stranger's file that fit their types.
+    pub(crate) fn fault(&self) -> Option<String> {
+        const MOST_FEATURES: usize = 256;
+        for (name, bytes) in
+            [("l1_bytes", self.l1_bytes), ("l2_bytes", self.l2_bytes), ("l3_bytes", self.l3_bytes)]
+        {
+            if bytes > MOST_CACHE_BYTES {
+                return Some(format!("`{name}` is {bytes}, must be at most {MOST_CACHE_BYTES}"));
+            }
+        }
+        let count = self.features.len();
+        if count > MOST_FEATURES {
+            return Some(format!("{count} `features`, must be at most {MOST_FEATURES}"));
+        }
+        let features = self.features.iter().map(|feature| ("features", feature));
+        [("vendor", &self.vendor), ("brand", &self.brand)]
+            .into_iter()
+            .chain(features)
+            .find_map(|(name, text)| fault_of_text(name, text))
     }
 }
 
@@ -135,6 +197,12 @@ impl Identity {
 }
 
 impl Caches {
+    /// These sizes, but for those that no cache has.
+    fn plausible(self) -> Self {
+        let known = |bytes| if bytes <= MOST_CACHE_BYTES { bytes } else { 0 };
+        Self { l1: known(self.l1), l2: known(self.l2), l3: known(self.l3) }
+    }
+
     /// These sizes, and the others' where these are unknown.
     fn or(self, other: Self) -> Self {
         let pick = |own, other| if own > 0 { own } else { other };
@@ -196,9 +264,28 @@ mod tests {
         let other = CpuModel { model: cpu.model + 1, ..cpu.clone() };
         assert!(cpu.is_same_model(&cpu) && cpu.is_same_microarchitecture(&later));
         assert!(!cpu.is_same_model(&later) && !cpu.is_same_microarchitecture(&other));
-        let unknown = CpuModel { vendor: UNKNOWN.to_owned(), ..cpu };
+        let unknown = CpuModel { vendor: UNKNOWN.to_owned(), ..cpu.clone() };
         let larger = CpuModel { l2_bytes: unknown.l2_bytes + 1, ..unknown.clone() };
         assert!(unknown.is_same_model(&unknown) && !unknown.is_same_microarchitecture(&larger));
+    }
+
+    #[test]
+    fn small_cores_are_another_model_with_a_file_of_their_own() {
+        let large = CpuModel { core_kind: CoreKind::Performance, ..CpuModel::host() };
+        let uniform = CpuModel { core_kind: CoreKind::Uniform, ..large.clone() };
+        let small = CpuModel { core_kind: CoreKind::Efficiency, ..large.clone() };
+        assert!(large.is_same_model(&uniform) && large.file_stem() == uniform.file_stem());
+        assert!(!large.is_same_microarchitecture(&small) && !small.is_same_model(&large));
+        assert_eq!(small.file_stem(), format!("{}-efficiency", large.file_stem()));
+    }
+
+    #[test]
+    fn private_caches_of_unknown_size_agree_with_any() {
+        let known = CpuModel { l1_bytes: 1 << 15, l2_bytes: 1 << 20, ..CpuModel::host() };
+        let larger = CpuModel { l2_bytes: 1 << 21, ..known.clone() };
+        let unknown = CpuModel { l1_bytes: 0, l2_bytes: 0, ..known.clone() };
+        assert!(known.has_same_caches(&known) && !known.has_same_caches(&larger));
+        assert!(known.has_same_caches(&unknown) && unknown.has_same_caches(&larger));
     }
 
     #[test]

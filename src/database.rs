@@ -33,12 +33,14 @@
 //! * A field that this version does not know is ignored with a warning; inside a schedule it spoils
 //!   the record, whose meaning is then unknown.
 //! * A file of a later `format` is an error, and is never written to.
-//! * Sizes are bounded: 64 MiB, 100 000 records.
+//! * Sizes are bounded: 32 MiB, 20 000 records, 64 KiB for each record of a file beyond 1 MiB, 256
+//!   bytes for each text, 4096 threads.
 //!
 //! Records are ordered by workload, instruction set, threads and objective, so that retuning a
 //! workload changes the lines of that workload only.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -50,11 +52,14 @@ use crate::cpu::CpuModel;
 mod commit;
 mod error;
 mod format;
+mod merge;
 mod record;
 mod salvage;
 mod shipped;
 
 pub use error::{DatabaseError, LoadWarning, Loaded, OtherCpu};
+pub use merge::{MergePolicy, Merged, Pruned};
+pub(crate) use record::{MOST_THREADS, fault_of_text};
 pub use record::{Measurement, Objective, Provenance, Record, RunnerUp};
 
 /// The environment variable that names the folder of [`Database::user_path`].
@@ -144,18 +149,55 @@ impl Database {
         self.records.insert(key, record);
     }
 
+    /// The record of a workload for an objective.
+    pub fn find(
+        &self,
+        workload: &Workload,
+        isa: Isa,
+        threads: usize,
+        objective: Objective,
+    ) -> Option<&Record> {
+        self.records.get(&(workload.to_string(), isa, threads, objective))
+    }
+
     /// Adds the records of another database, which win over those with the same key.
     ///
     /// # Errors
     ///
     /// When the other was measured on another CPU model; nothing was added then.
     pub fn merge(&mut self, other: Self) -> Result<(), OtherCpu> {
+        self.merge_by(other, MergePolicy::Replace).map(|_| ())
+    }
+
+    /// Adds the records of another database; where both have one with the same key, the policy
+    /// decides.
+    ///
+    /// # Errors
+    ///
+    /// When the other was measured on another CPU model; nothing was added then.
+    pub fn merge_by(&mut self, other: Self, policy: MergePolicy) -> Result<Merged, OtherCpu> {
         if !self.cpu.is_same_model(&other.cpu) {
             let (found, expected) = (other.cpu.file_stem(), self.cpu.file_stem());
             return Err(OtherCpu { found, expected });
         }
-        self.records.extend(other.records);
-        Ok(())
+        let mut merged = Merged::default();
+        for (key, record) in other.records {
+            match self.records.entry(key) {
+                Entry::Vacant(place) => {
+                    place.insert(record);
+                    merged.added += 1;
+                }
+                Entry::Occupied(mut place) => {
+                    if *place.get() != record && policy.prefers(&record, place.get()) {
+                        place.insert(record);
+                        merged.replaced += 1;
+                    } else {
+                        merged.kept += 1;
+                    }
+                }
+            }
+        }
+        Ok(merged)
     }
 
     /// Adds these records to a file, which is created with its folder where it does not exist.
@@ -163,15 +205,39 @@ impl Database {
     /// Records that are in the file and not here stay; of those in both, these win. The new text
     /// goes to a temporary file in the same folder, which then takes the file's place, so a reader
     /// sees the old file or the new one and never a part. Writers take turns by a lock on
-    /// `<file>.lock`. Where a part of the old file could not be read, the old file stays as
-    /// `<file>.bak`.
+    /// `<file>.lock`; what is committed when this returns survives a power cut. Where a part of the
+    /// old file could not be read, the old file stays as `<file>.bak`, or `<file>.bak.1` and so on
+    /// where there is such a file already.
     ///
     /// # Errors
     ///
     /// When the folder cannot be written, or when the file is no database, is of a later format
     /// or of another CPU model. The file is then as it was.
     pub fn commit(&self, path: &Path) -> Result<(), DatabaseError> {
-        commit::commit(self, path)
+        self.commit_by(path, MergePolicy::Replace).map(|_| ())
+    }
+
+    /// As [`Database::commit`]; of records that are in the file and here, the policy decides.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::commit`].
+    pub fn commit_by(&self, path: &Path, policy: MergePolicy) -> Result<Merged, DatabaseError> {
+        commit::commit(self, path, policy)
+    }
+
+    /// Takes records out of a file, as safely as [`Database::commit`] adds some. The file as it was
+    /// stays beside it; where nothing is taken out, the file is not touched.
+    ///
+    /// # Errors
+    ///
+    /// When the file is not there, is no database or of a later format, or cannot be written. It is
+    /// then as it was.
+    pub fn prune(
+        path: &Path,
+        is_dropped: impl FnMut(&Record) -> bool,
+    ) -> Result<Pruned, DatabaseError> {
+        commit::prune(path, is_dropped)
     }
 
     /// Where the user's records of a CPU model are kept: `dsconv/<file_stem>.toml` in the cache

@@ -12,32 +12,43 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Databases lie in layers: the shipped one, the user's, then those given to the builder, each on
-//! top of the one before. The first of these that yields a legal schedule decides:
+//! Databases lie in layers ([`Layer`]): shipped, the machine's, the user's, the project's, those
+//! that the environment names, then those given to the builder, each on top of the one before. The
+//! first of these that yields a schedule that is legal and compiles decides:
 //!
 //! 1. a record of the workload on this CPU model,
-//! 2. on another stepping of it,
+//! 2. on another stepping of it, or with other caches,
 //! 3. on any other CPU with the same instruction set,
 //! 4. a record of a similar workload, adapted,
 //! 5. the analytic default, or an error, as [`OnMiss`] says.
 //!
 //! Records count only when they are for the same instruction set; those of the first three steps
-//! must be for the same number of threads, too.
+//! must be for the same number of threads, too. One for the wanted objective comes before one for
+//! the other. A record of another [`CODE_GENERATION`](dsconv_kernels::CODE_GENERATION) counts like
+//! any other: its schedule gives the same results, though maybe no longer the fastest. [`Origin`]
+//! tells which step and which file decided, and it is logged once for each workload.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dsconv_kernels::{
-    CheckedSchedule, CompileError, Kernel, Target, Weights, Workload, WrongLength,
+    CheckedSchedule, CompileError, Kernel, Schedule, Target, Weights, Workload, WrongLength,
 };
 
+use self::layers::Reader;
 use crate::block::SeparableBlock;
 use crate::cpu::{self, CpuModel};
-use crate::database::{Database, Record};
+use crate::database::{Database, MOST_THREADS, Objective, Record};
 
 mod command;
+mod layers;
 mod nearest;
 mod origin;
 
 pub use command::autotune_command;
-pub use origin::Origin;
+pub use layers::{Layer, LayerDatabase, OVERLAY_VARIABLE, PROJECT_FOLDER};
+pub use origin::{Origin, Source};
 
 /// Databases in layers, and what to do without a record.
 #[derive(Clone, Debug)]
@@ -45,10 +56,12 @@ pub struct Dispatcher {
     target: Target,
     cpu: CpuModel,
     threads: usize,
+    objective: Objective,
     on_miss: OnMiss,
     /// The topmost first.
-    layers: Vec<Database>,
+    layers: Arc<Vec<LayerDatabase>>,
     warnings: Vec<String>,
+    told: Arc<Mutex<HashSet<String>>>,
 }
 
 /// Makes a [`Dispatcher`].
@@ -57,9 +70,10 @@ pub struct DispatcherBuilder {
     target: Option<Target>,
     cpu: Option<CpuModel>,
     threads: usize,
+    objective: Objective,
     on_miss: OnMiss,
-    user_database: bool,
-    shipped_databases: bool,
+    layers: Vec<Layer>,
+    project: Option<PathBuf>,
     databases: Vec<Database>,
 }
 
@@ -114,9 +128,6 @@ pub enum PrepareError {
     Compile(#[from] CompileError),
 }
 
-/// More threads than machines have cores; a bound on scratch memory.
-const MOST_THREADS: usize = 4096;
-
 impl DispatcherBuilder {
     /// Puts a database on top. It may be one of another CPU.
     pub fn database(mut self, database: Database) -> Self {
@@ -124,16 +135,40 @@ impl DispatcherBuilder {
         self
     }
 
-    /// Whether to read the user's database of this CPU, where there is one ([`Database::user_path`]).
-    /// By default it is read.
-    pub fn user_database(self, read: bool) -> Self {
-        Self { user_database: read, ..self }
+    /// Whether a layer counts. By default all do.
+    pub fn layer(mut self, layer: Layer, counts: bool) -> Self {
+        self.layers.retain(|it| *it != layer);
+        if counts {
+            self.layers.push(layer);
+        }
+        self
     }
 
-    /// Whether to use the records that come with the crate ([`Database::all_shipped`]). By default
-    /// they are used.
+    /// Reads no files and uses nothing shipped: only databases given here count.
+    pub fn only_given(self) -> Self {
+        Self { layers: vec![Layer::Given], ..self }
+    }
+
+    /// The project's file, or its folder of files, one for each CPU model. By default it is the
+    /// folder [`PROJECT_FOLDER`] in the working folder or the nearest one above it.
+    pub fn project(self, path: impl Into<PathBuf>) -> Self {
+        Self { project: Some(path.into()), ..self }
+    }
+
+    /// Whether to read the user's databases; short for [`DispatcherBuilder::layer`].
+    pub fn user_database(self, read: bool) -> Self {
+        self.layer(Layer::User, read)
+    }
+
+    /// Whether to use the records that come with the crate; short for
+    /// [`DispatcherBuilder::layer`].
     pub fn shipped_databases(self, used: bool) -> Self {
-        Self { shipped_databases: used, ..self }
+        self.layer(Layer::Shipped, used)
+    }
+
+    /// State of the caches before runs: records for it come first. By default warm.
+    pub fn objective(self, objective: Objective) -> Self {
+        Self { objective, ..self }
     }
 
     /// Threads that blocks will run on: records are kept apart by it, and scratch memory is sized
@@ -160,8 +195,8 @@ impl DispatcherBuilder {
 
     /// Reads the databases.
     ///
-    /// The user's database cannot make this fail: what is wrong with it is logged and kept in
-    /// [`Dispatcher::warnings`].
+    /// No file can make this fail, nor a missing folder or home: what is wrong with files is logged
+    /// and kept in [`Dispatcher::warnings`].
     ///
     /// # Errors
     ///
@@ -171,63 +206,50 @@ impl DispatcherBuilder {
             return Err(BuildError::Threads { found: self.threads, limit: MOST_THREADS });
         }
         let cpu = self.cpu.unwrap_or_else(CpuModel::host);
-        let mut warnings = Vec::new();
-        let mut layers = self.databases;
-        layers.reverse();
-        if self.user_database {
-            layers.extend(user_database(&cpu, &mut warnings));
+        let mut reader = Reader { cpu: &cpu, warnings: Vec::new() };
+        let mut layers = Vec::new();
+        let mut wanted = self.layers;
+        wanted.sort();
+        for layer in wanted.into_iter().rev() {
+            let unread = |database| LayerDatabase { layer, path: None, database };
+            match layer {
+                Layer::Given => layers.extend(self.databases.iter().rev().cloned().map(unread)),
+                Layer::Shipped => layers.extend(Database::all_shipped().map(unread)),
+                _ => layers.extend(reader.layer(layer, self.project.as_deref())),
+            }
         }
-        if self.shipped_databases {
-            layers.extend(Database::all_shipped());
-        }
+        let warnings = reader.warnings;
         Ok(Dispatcher {
             target: self.target.unwrap_or_else(cpu::host_target),
             cpu,
             threads: self.threads,
+            objective: self.objective,
             on_miss: self.on_miss,
-            layers,
+            layers: Arc::new(layers),
             warnings,
+            told: Arc::default(),
         })
     }
 }
 
-/// The user's records; nothing where there are none, and a warning where they cannot be read.
-fn user_database(cpu: &CpuModel, warnings: &mut Vec<String>) -> Option<Database> {
-    let path = Database::user_path(cpu)?;
-    if !path.exists() {
-        return None;
-    }
-    let (database, found) = match Database::load(&path) {
-        Ok(loaded) => {
-            let found = loaded.warnings.iter().map(ToString::to_string).collect();
-            (Some(loaded.database), found)
-        }
-        Err(error) => (None, vec![error.to_string()]),
-    };
-    for warning in &found {
-        tracing::warn!("{warning}");
-    }
-    warnings.extend(found);
-    database
-}
-
 impl Dispatcher {
-    /// Starts a dispatcher: one thread, shipped records, the user's records, the analytic default
-    /// for all others.
+    /// Starts a dispatcher: one thread, warm caches, all layers, the analytic default where none
+    /// has a record.
     pub fn builder() -> DispatcherBuilder {
         DispatcherBuilder {
             target: None,
             cpu: None,
             threads: 1,
+            objective: Objective::Warm,
             on_miss: OnMiss::default(),
-            user_database: true,
-            shipped_databases: true,
+            layers: Layer::ALL.to_vec(),
+            project: None,
             databases: Vec::new(),
         }
     }
 
     /// Compiles the best known schedule of a workload, packs the weights and sizes the scratch
-    /// memory. Logs once which schedule it took.
+    /// memory. Logs which schedule it took, once for each workload.
     ///
     /// # Errors
     ///
@@ -243,7 +265,9 @@ impl Dispatcher {
             let kernel = match Kernel::compile(&schedule) {
                 Ok(kernel) => kernel,
                 Err(error) => {
-                    tracing::warn!(%workload, %origin, %error, "schedule does not compile, next one");
+                    if self.is_news(format!("{workload} {origin} {error}")) {
+                        tracing::warn!(%workload, %origin, %error, "schedule does not compile, next one");
+                    }
                     refused = Some(error);
                     continue;
                 }
@@ -261,12 +285,27 @@ impl Dispatcher {
     /// Logs once where a schedule came from: a warning where tuning would do better.
     fn tell(&self, workload: &Workload, origin: &Origin) {
         let threads = self.threads;
-        if *origin == Origin::Exact {
-            tracing::info!(%workload, threads, "{origin}");
-        } else {
+        if !self.is_news(format!("{workload} {origin}")) {
+            return;
+        }
+        if origin.is_improvable() {
             let command = autotune_command(workload, threads);
             tracing::warn!(%workload, threads, %command, "{origin}");
+        } else {
+            tracing::info!(%workload, threads, "{origin}");
         }
+    }
+
+    /// Whether something was not told yet by this dispatcher or a clone of it.
+    fn is_news(&self, message: String) -> bool {
+        /// More than programs have blocks; a bound on memory.
+        const MOST_TOLD: usize = 4096;
+        // Whoever panicked with the lock left a set that is as good as any.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= MOST_TOLD {
+            told.clear();
+        }
+        told.insert(message)
     }
 
     /// The schedule that [`Dispatcher::prepare`] tries first, and where it comes from.
@@ -292,7 +331,9 @@ impl Dispatcher {
             .filter_map(move |(schedule, origin)| match schedule.check(&workload, &target) {
                 Ok(checked) => Some((checked, origin)),
                 Err(error) => {
-                    tracing::warn!(%workload, %origin, %error, "schedule is not legal, next one");
+                    if self.is_news(format!("{workload} {origin} {error}")) {
+                        tracing::warn!(%workload, %origin, %error, "schedule is not legal, next one");
+                    }
                     None
                 }
             })
@@ -303,35 +344,50 @@ impl Dispatcher {
 
     /// Records of the very workload: first those of this CPU, then of its other steppings, then of
     /// all others; within each, the topmost layer first.
-    fn exact(&self, workload: &Workload) -> Vec<(dsconv_kernels::Schedule, Origin)> {
-        let mut found: Vec<(Kinship, &Database, &Record)> = self
+    fn exact(&self, workload: &Workload) -> Vec<(Schedule, Origin)> {
+        let mut found: Vec<(Kinship, &LayerDatabase, &Record)> = self
             .layers
             .iter()
-            .filter_map(|layer| {
-                let record = layer.lookup(workload, self.target.isa, self.threads)?;
-                Some((Kinship::of(layer.cpu(), &self.cpu), layer, record))
+            .flat_map(|layer| {
+                let kinship = Kinship::of(layer.database.cpu(), &self.cpu);
+                self.records(&layer.database, workload).map(move |record| (kinship, layer, record))
             })
             .collect();
         found.sort_by_key(|(kinship, ..)| *kinship); // stable: layers stay in order
-        let origin = |kinship, layer: &Database| match kinship {
-            Kinship::Same => Origin::Exact,
-            Kinship::OtherStepping => {
-                Origin::SameMicroarchitecture { cpu: layer.cpu().file_stem() }
-            }
-            Kinship::Other => Origin::SameIsa { cpu: layer.cpu().file_stem() },
+        let candidates = found.into_iter().map(|(kinship, layer, record)| {
+            let source = source(layer, record);
+            let origin = match kinship {
+                Kinship::Same => Origin::Exact(source),
+                Kinship::OtherStepping => Origin::SameMicroarchitecture(source),
+                Kinship::Other => Origin::SameIsa(source),
+            };
+            (record.schedule, origin)
+        });
+        candidates.collect()
+    }
+
+    /// A database's records of a workload, the one for the wanted objective first.
+    fn records<'d>(
+        &self,
+        database: &'d Database,
+        workload: &Workload,
+    ) -> impl Iterator<Item = &'d Record> {
+        let other = match self.objective {
+            Objective::Warm => Objective::Cold,
+            Objective::Cold => Objective::Warm,
         };
-        let schedules = found.into_iter();
-        schedules
-            .map(|(kinship, layer, record)| (record.schedule, origin(kinship, layer)))
-            .collect()
+        [self.objective, other]
+            .map(|objective| database.find(workload, self.target.isa, self.threads, objective))
+            .into_iter()
+            .flatten()
     }
 
     /// Records of similar workloads, adapted, the most similar first.
-    fn nearest(&self, workload: &Workload) -> Vec<(dsconv_kernels::Schedule, Origin)> {
-        let mut found: Vec<(f64, Kinship, &Database, &Record)> = Vec::new();
-        for layer in &self.layers {
-            let kinship = Kinship::of(layer.cpu(), &self.cpu);
-            for record in layer.records().filter(|record| record.isa == self.target.isa) {
+    fn nearest(&self, workload: &Workload) -> Vec<(Schedule, Origin)> {
+        let mut found: Vec<(f64, Kinship, &LayerDatabase, &Record)> = Vec::new();
+        for layer in self.layers.iter() {
+            let kinship = Kinship::of(layer.database.cpu(), &self.cpu);
+            for record in layer.database.records().filter(|record| record.isa == self.target.isa) {
                 let distance =
                     nearest::distance(workload, self.threads, &record.workload, record.threads);
                 if let Some(distance) = distance {
@@ -345,7 +401,7 @@ impl Dispatcher {
             let origin = Origin::NearestWorkload {
                 workload: record.workload,
                 threads: record.threads,
-                cpu: layer.cpu().file_stem(),
+                source: source(layer, record),
             };
             (nearest::adapt(record.schedule, workload), origin)
         });
@@ -375,9 +431,24 @@ impl Dispatcher {
         self.threads
     }
 
-    /// What was wrong with the user's database; empty where nothing was.
+    /// The databases, the topmost first.
+    pub fn layers(&self) -> impl Iterator<Item = &LayerDatabase> {
+        self.layers.iter()
+    }
+
+    /// What was wrong with the files of the layers; empty where nothing was.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+}
+
+/// The home of a record.
+fn source(layer: &LayerDatabase, record: &Record) -> Source {
+    Source {
+        layer: layer.layer,
+        path: layer.path.clone(),
+        cpu: layer.database.cpu().file_stem(),
+        code_generation: record.provenance.code_generation,
     }
 }
 
@@ -391,7 +462,7 @@ enum Kinship {
 
 impl Kinship {
     fn of(one: &CpuModel, other: &CpuModel) -> Self {
-        if one.is_same_model(other) {
+        if one.is_same_model(other) && one.has_same_caches(other) {
             Self::Same
         } else if one.is_same_microarchitecture(other) {
             Self::OtherStepping

@@ -45,10 +45,11 @@ pub mod database;
 
 pub use block::{BlockError, SeparableBlock};
 pub use database::{
-    Database, DatabaseError, LoadWarning, Loaded, Measurement, Objective, Provenance, Record,
-    RunnerUp,
+    Database, DatabaseError, LoadWarning, Loaded, Measurement, MergePolicy, Merged, Objective,
+    Provenance, Pruned, Record, RunnerUp,
 };
 pub use dispatcher::{
-    BuildError, Dispatcher, DispatcherBuilder, Miss, OnMiss, Origin, PrepareError, autotune_command,
+    BuildError, Dispatcher, DispatcherBuilder, Layer, LayerDatabase, Miss, OVERLAY_VARIABLE,
+    OnMiss, Origin, PROJECT_FOLDER, PrepareError, Source, autotune_command,
 };
 pub use dsconv_kernels::*;

@@ -11,7 +11,7 @@ use dsconv::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 fn builder() -> DispatcherBuilder {
-    Dispatcher::builder().user_database(false).shipped_databases(false)
+    Dispatcher::builder().only_given()
 }
 
 /// Tensors of small random integers, so that `f32` sums are exact.
@@ -77,8 +77,8 @@ fn a_tuned_block_and_an_untuned_one_compute_the_reference() {
     let workload = workload(24, 20, 14);
     let tensors = Tensors::of(&workload, 1);
     let tuned = database(CpuModel::host(), [record(workload, host_target().isa, 1.0)]);
-    for (dispatcher, origin) in
-        [(builder(), Origin::Heuristic), (builder().database(tuned), Origin::Exact)]
+    let given = Origin::Exact(common::given(&CpuModel::host()));
+    for (dispatcher, origin) in [(builder(), Origin::Heuristic), (builder().database(tuned), given)]
     {
         let dispatcher = dispatcher.build().unwrap();
         let mut block = dispatcher.prepare(&workload, &tensors.weights()).unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::{any_record, cpu, database, record, workload};
-use dsconv::{Database, DatabaseError, Isa, LoadWarning, Objective, Record};
+use dsconv::{Database, DatabaseError, Isa, LoadWarning, MergePolicy, Merged, Objective, Record};
 use proptest::prelude::*;
 
 fn path() -> &'static Path {
@@ -219,14 +219,14 @@ fn comments_blank_lines_and_windows_line_ends_change_nothing() {
 fn sizes_are_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("large.toml");
-    fs::File::create(&file).unwrap().set_len((64 << 20) + 1).unwrap();
+    fs::File::create(&file).unwrap().set_len((32 << 20) + 1).unwrap();
     let error = Database::load(&file).unwrap_err().to_string();
-    assert!(error.contains("bytes, more than the 67108864"), "{error}");
+    assert!(error.contains("bytes, more than the 33554432"), "{error}");
 
     let head = Database::new(cpu(1, 1)).to_toml();
-    let many = format!("{head}{}", "[[record]]\n".repeat(100_001));
+    let many = format!("{head}{}", "[[record]]\n".repeat(20_001));
     let error = Database::from_toml(&many, path()).unwrap_err().to_string();
-    assert!(error.contains("100001 records, more than the 100000"), "{error}");
+    assert!(error.contains("20001 records, more than the 20000"), "{error}");
 
     let (_, warnings) = load(&format!("{head}{}", "[[record]]\n".repeat(5_000)));
     assert_eq!(warnings.len(), 1001);
@@ -294,6 +294,154 @@ fn merging_keeps_both_prefers_the_other_and_refuses_another_cpu() {
         ("genuinetest-6-1-2", "genuinetest-6-1-1")
     );
     assert_eq!(left, before);
+}
+
+#[test]
+fn a_policy_decides_between_records_of_the_same_key() {
+    let wanted = workload(8, 8, 11);
+    let at = |median_us: f64, date: &str| {
+        let mut record = record(wanted, Isa::Fma, median_us);
+        record.provenance.date = date.to_owned();
+        record
+    };
+    let (early, late) = ("2026-01-02T03:04:05Z", "2026-01-02T03:04:06Z");
+    let merged = |policy, present: &Record, added: &Record| {
+        let mut left = database(cpu(1, 1), [present.clone()]);
+        let told = left.merge_by(database(cpu(1, 1), [added.clone()]), policy).unwrap();
+        let winner = left.records().next().unwrap().clone();
+        assert_eq!((told.added, told.replaced + told.kept), (0, 1));
+        assert_eq!(told.replaced == 1, winner == *added && added != present);
+        winner
+    };
+    let (fast, slow) = (at(1.0, early), at(2.0, late));
+    for (one, other) in [(&fast, &slow), (&slow, &fast)] {
+        assert_eq!(merged(MergePolicy::Best, one, other), fast);
+        assert_eq!(merged(MergePolicy::Newest, one, other), slow);
+        assert_eq!(merged(MergePolicy::Replace, one, other), *other);
+    }
+    // A stranger's date that is none does not win, and equal times are settled by dates.
+    for nonsense in ["", "9999", "tomorrow", "9999-01-01T00:00:00+00:00"] {
+        let odd = at(0.5, nonsense);
+        assert_eq!(merged(MergePolicy::Newest, &odd, &fast), fast);
+        assert_eq!(merged(MergePolicy::Newest, &fast, &odd), fast);
+    }
+    assert_eq!(merged(MergePolicy::Best, &at(1.0, early), &at(1.0, late)), at(1.0, late));
+    assert_eq!(merged(MergePolicy::Newest, &at(2.0, late), &at(1.0, late)), at(1.0, late));
+}
+
+#[test]
+fn a_commit_by_policy_tells_what_became_of_each_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.toml");
+    let [one, two, three] = [11, 22, 33].map(|height| workload(8, 8, height));
+    database(cpu(1, 1), [record(one, Isa::Fma, 1.0), record(two, Isa::Fma, 2.0)])
+        .commit(&file)
+        .unwrap();
+    let other = [(one, 2.0), (two, 1.0), (three, 1.0)];
+    let told = database(cpu(1, 1), other.map(|(wanted, us)| record(wanted, Isa::Fma, us)))
+        .commit_by(&file, MergePolicy::Best)
+        .unwrap();
+    assert_eq!(told, Merged { added: 1, replaced: 1, kept: 1 });
+    let loaded = Database::load(&file).unwrap().database;
+    assert!(loaded.records().all(|it| it.measurement.median_us == 1.0));
+}
+
+#[test]
+fn pruning_takes_records_out_and_keeps_the_file_as_it_was_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records.toml");
+    three().commit(&file).unwrap();
+    let before = fs::read_to_string(&file).unwrap();
+    let none = Database::prune(&file, |_| false).unwrap();
+    assert_eq!((none.records.len(), none.left, none.backup), (0, 3, None));
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    let pruned = Database::prune(&file, |it| it.workload.height() == 22).unwrap();
+    assert_eq!((pruned.records.len(), pruned.left), (1, 2));
+    assert_eq!(fs::read_to_string(pruned.backup.unwrap()).unwrap(), before);
+    let heights: Vec<usize> =
+        Database::load(&file).unwrap().database.records().map(|it| it.workload.height()).collect();
+    assert_eq!(heights, [11, 33]);
+
+    let absent = folder.path().join("nowhere/records.toml");
+    assert!(matches!(Database::prune(&absent, |_| true), Err(DatabaseError::Read { .. })));
+    assert!(!absent.parent().unwrap().exists());
+}
+
+#[test]
+fn texts_and_threads_of_strangers_are_bounded() {
+    let text = three().to_toml();
+    let long = "x".repeat(257);
+    for (from, to, told) in [
+        ("version = \"0.1.0\"", format!("version = \"{long}\""), "`version` has 257 bytes"),
+        ("strategy = \"random\"", format!("strategy = \"{long}\""), "`strategy` has 257 bytes"),
+        (
+            "threads = 1\n",
+            "threads = 4097\n".to_owned(),
+            "`threads` is 4097, must be from 1 to 4096",
+        ),
+    ] {
+        let (read, warnings) = load(&text.replacen(from, &to, 1));
+        assert_eq!(read.len(), 2, "{to}");
+        assert!(warnings[0].message.contains(told), "{}", warnings[0]);
+    }
+    for (from, to, told) in [
+        ("vendor = \"GenuineTest\"", format!("vendor = \"{long}\""), "`vendor` has 257 bytes"),
+        (
+            "l2_bytes = 1048576",
+            format!("l2_bytes = {}", u64::MAX),
+            "`l2_bytes` is 18446744073709551615, must be at most 1073741824",
+        ),
+        (
+            "\"fma\"]",
+            format!("{}]", vec!["\"x\""; 300].join(", ")),
+            "301 `features`, must be at most 256",
+        ),
+    ] {
+        let error = Database::from_toml(&text.replacen(from, &to, 1), path()).unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+    }
+}
+
+/// Every line of an unfinished string is a line that might be the bad one.
+#[test]
+fn a_text_that_is_bad_in_every_line_is_given_up_in_time() {
+    let text = format!("{}\n[[record]]\nx = \"\"\"\n{}", three().to_toml(), "y\n".repeat(200_000));
+    let (read, warnings) = load(&text);
+    assert_eq!(read, three());
+    assert!(!warnings.is_empty());
+}
+
+#[test]
+fn a_long_file_is_read_like_a_short_one_and_a_long_record_is_skipped() {
+    let heights = 11..1511;
+    let records = heights.map(|height| record(workload(24, 48, height), Isa::Fma, 12.5));
+    let many = database(cpu(143, 8), records);
+    let text = many.to_toml();
+    assert!(text.len() > 1 << 20);
+    assert_eq!(load(&text), (many.clone(), vec![]));
+    let unknown = text.replacen("format = 1", "format = 1\ncolour = 1", 1);
+    let (read, warnings) = load(&unknown);
+    assert_eq!((read, warnings.len()), (many.clone(), 1));
+    let longer = format!("{text}\n[[record]]\nx = [{}]\n", "[],".repeat(1 << 18));
+    let (read, warnings) = load(&longer);
+    assert_eq!(read, many);
+    assert_eq!(warnings[0].line, line_of(&longer, "x = ") - 1);
+    assert!(warnings[0].message.contains("bytes up to the next record"), "{}", warnings[0]);
+    let head = format!("colour = [{}]\n{text}", "1,".repeat(1 << 20));
+    let error = Database::from_toml(&head, path()).unwrap_err().to_string();
+    assert!(error.contains("bytes up to the next record, more than 65536"), "{error}");
+}
+
+#[test]
+fn a_record_that_does_not_tell_its_code_generation_is_read_and_written_as_it_was() {
+    let told = format!("code_generation = {}\n", dsconv::CODE_GENERATION);
+    let text = three().to_toml();
+    assert!(text.contains(&told) && three().records().all(Record::is_current));
+    let older = text.replace(&told, "");
+    let (read, warnings) = load(&older);
+    assert_eq!((read.len(), warnings.len()), (3, 0));
+    assert!(read.records().all(|it| !it.is_current() && it.provenance.code_generation == 0));
+    assert_eq!(read.to_toml(), older);
 }
 
 #[test]

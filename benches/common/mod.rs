@@ -1,5 +1,7 @@
 //! What the benches share: the blocks, and a prepared one with its time beside the FMA peak.
 
+#![allow(dead_code, reason = "each bench uses its own part")]
+
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
@@ -65,7 +67,7 @@ pub(crate) fn bench(criterion: &mut Criterion, group: &str, workloads: &[(String
 
 /// Whether criterion runs everything once only: `cargo bench` passes `--bench`, `cargo test` does
 /// not, and `--test` overrides it.
-fn is_test() -> bool {
+pub(crate) fn is_test() -> bool {
     let is_given = |flag: &str| std::env::args().any(|argument| argument == flag);
     is_given("--test") || !is_given("--bench")
 }

@@ -25,6 +25,14 @@ pub mod reference;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+/// Version of the code that is generated for a schedule.
+///
+/// Raised whenever the same schedule gives other machine code, so that times of before are no
+/// longer its times. Results never depend on it, and a schedule of any version may run when it
+/// passes [`Schedule::check`]; a record of another version is only no longer known to be the
+/// fastest.
+pub const CODE_GENERATION: u32 = 2;
+
 pub use activation::{Activation, Arithmetic, Finite, ParseActivationError, Scalar};
 pub use buffer::Buffer;
 pub use kernel::{CompileError, Kernel, PackedWeights, RunError, Workspace};

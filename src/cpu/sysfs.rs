@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::Caches;
+use super::{Caches, CoreKind};
 
 pub(super) fn caches() -> Caches {
     of_folder(Path::new("/sys/devices/system/cpu/cpu0/cache"))
@@ -40,6 +40,42 @@ fn bytes(size: &str) -> Option<usize> {
         _ => (size, 1),
     };
     digits.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+/// Kind of the cores that this process may use: hybrid x86 CPUs list both kinds, other CPUs none.
+pub(super) fn core_kind() -> CoreKind {
+    let allowed = fs::read_to_string("/proc/self/status").ok().and_then(|status| {
+        let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+        Some(line.trim().to_owned())
+    });
+    core_kind_of(Path::new("/sys/devices"), allowed.as_deref())
+}
+
+/// Reads `cpu_core/cpus` and `cpu_atom/cpus`, and finds the allowed ones in them.
+fn core_kind_of(folder: &Path, allowed: Option<&str>) -> CoreKind {
+    let list = |name: &str| fs::read_to_string(folder.join(name).join("cpus")).ok();
+    let (Some(large), Some(small)) = (list("cpu_core"), list("cpu_atom")) else {
+        return CoreKind::Uniform;
+    };
+    let small_ranges = ranges(&small);
+    let is_small =
+        |core: u32| small_ranges.iter().any(|&(first, last)| (first..=last).contains(&core));
+    let allowed = ranges(allowed.unwrap_or(&large));
+    let mut ends = allowed.iter().flat_map(|&(first, last)| first..=last);
+    let only_small = ends.next().is_some_and(is_small) && ends.all(is_small);
+    if only_small { CoreKind::Efficiency } else { CoreKind::Performance }
+}
+
+/// `0-3,8` as first and last of each range; nonsense is left out.
+fn ranges(list: &str) -> Vec<(u32, u32)> {
+    /// More cores than any machine has, so that nonsense ends.
+    const MOST_CORES: u32 = 1 << 16;
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let range: (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        (range.0 <= range.1 && range.1 < MOST_CORES).then_some(range)
+    };
+    list.trim().split(',').filter_map(range).collect()
 }
 
 /// Main ID register of the first core.
@@ -103,6 +139,26 @@ mod tests {
         }
         assert_eq!(of_folder(folder.path()), Caches { l1: 32 << 10, l2: 1 << 20, l3: 0 });
         assert_eq!(of_folder(Path::new("/nowhere")), Caches::default());
+    }
+
+    #[test]
+    fn a_process_confined_to_small_cores_is_told_from_all_others() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(core_kind_of(folder.path(), Some("0-3")), CoreKind::Uniform);
+        for (name, cpus) in [("cpu_core", "0-7\n"), ("cpu_atom", "8-11,14\n")] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join("cpus"), cpus).unwrap();
+        }
+        for (allowed, kind) in [
+            (Some("0-15"), CoreKind::Performance),
+            (Some("7-9"), CoreKind::Performance),
+            (Some("8,10-11,14"), CoreKind::Efficiency),
+            (Some("13"), CoreKind::Performance),
+            (Some("nonsense,9-8,4294967295"), CoreKind::Performance),
+            (None, CoreKind::Performance),
+        ] {
+            assert_eq!(core_kind_of(folder.path(), allowed), kind, "{allowed:?}");
+        }
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Database;
 use super::error::{DatabaseError, Loaded};
+use super::format::MOST_RECORDS;
+use super::{Database, Key, MergePolicy, Merged, Pruned, Record};
 
 /// Far more than any tuning yields; a bound for files of strangers.
-const MOST_BYTES: u64 = 64 << 20;
+const MOST_BYTES: u64 = 32 << 20;
 
 /// Reads a file of bounded size.
 pub(super) fn read(path: &Path) -> Result<String, DatabaseError> {
@@ -34,34 +35,112 @@ pub(super) fn read(path: &Path) -> Result<String, DatabaseError> {
 }
 
 /// Adds records to a file.
-pub(super) fn commit(database: &Database, path: &Path) -> Result<(), DatabaseError> {
-    // A link to a file elsewhere stays a link.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let path = target.as_path();
-    let failed = |source| DatabaseError::Write { path: path.to_owned(), source };
-    if let Some(folder) = folder(path) {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let _turn = take_turn(path).map_err(failed)?;
-    let merged = match existing(path)? {
-        None => database.clone(),
-        Some(Loaded { database: mut old, warnings }) => {
-            old.merge(database.clone())
-                .map_err(|source| DatabaseError::OtherCpu { path: path.to_owned(), source })?;
-            // What this process found out about the CPU is newer: caches and features may differ.
-            old.cpu = database.cpu.clone();
-            if !warnings.is_empty() {
-                let backup = beside(path, ".bak");
-                fs::copy(path, &backup).map_err(failed)?;
-                for warning in &warnings {
-                    tracing::warn!(backup = %backup.display(), "{warning}");
-                }
-            }
-            old
-        }
+pub(super) fn commit(
+    database: &Database,
+    path: &Path,
+    policy: MergePolicy,
+) -> Result<Merged, DatabaseError> {
+    let turn = Turn::take(path)?;
+    let Some(Loaded { database: mut old, warnings }) = turn.existing()? else {
+        turn.write(database)?;
+        return Ok(Merged { added: database.len(), ..Merged::default() });
     };
-    let text = merged.to_toml();
-    replace(path, |file| file.write_all(text.as_bytes())).map_err(failed)
+    let merged = old
+        .merge_by(database.clone(), policy)
+        .map_err(|source| DatabaseError::OtherCpu { path: path.to_owned(), source })?;
+    // What this process found out about the CPU is newer: caches and features may differ.
+    old.cpu = database.cpu.clone();
+    if !warnings.is_empty() {
+        let backup = turn.back_up()?;
+        for warning in &warnings {
+            tracing::warn!(backup = %backup.display(), "{warning}");
+        }
+    }
+    turn.write(&old)?;
+    Ok(merged)
+}
+
+/// Takes records out of a file.
+pub(super) fn prune(
+    path: &Path,
+    mut is_dropped: impl FnMut(&Record) -> bool,
+) -> Result<Pruned, DatabaseError> {
+    // A file that is not there is no reason to make a folder and a lock.
+    if let Err(source) = fs::metadata(path) {
+        return Err(DatabaseError::Read { path: path.to_owned(), source });
+    }
+    let turn = Turn::take(path)?;
+    let Some(Loaded { mut database, .. }) = turn.existing()? else {
+        return Ok(Pruned { records: Vec::new(), left: 0, backup: None });
+    };
+    let is_dropped = |_: &Key, record: &mut Record| is_dropped(record);
+    let records: Vec<Record> =
+        database.records.extract_if(.., is_dropped).map(|(_, record)| record).collect();
+    let left = database.len();
+    if records.is_empty() {
+        return Ok(Pruned { records, left, backup: None });
+    }
+    let backup = Some(turn.back_up()?);
+    turn.write(&database)?;
+    Ok(Pruned { records, left, backup })
+}
+
+/// The right to change a file, until it is dropped.
+///
+/// The lock is on a file of its own, because the data file is replaced. It is never removed: a
+/// writer might be waiting for it.
+struct Turn {
+    path: PathBuf,
+    /// `None` where the file system knows no locks.
+    _lock: Option<File>,
+}
+
+impl Turn {
+    /// Waits until no other writer is at work on a file, whose folder is created where it does not
+    /// exist.
+    fn take(path: &Path) -> Result<Self, DatabaseError> {
+        // A link to a file elsewhere stays a link.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let failed = |source| DatabaseError::Write { path: path.clone(), source };
+        fs::create_dir_all(folder(&path)).map_err(failed)?;
+        let lock = lock(&path).map_err(failed)?;
+        if lock.is_some() {
+            remove_leftovers(&path);
+        }
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// What the file holds; `None` where it does not exist or is blank.
+    fn existing(&self) -> Result<Option<Loaded>, DatabaseError> {
+        existing(&self.path)
+    }
+
+    /// Copies the file to another name, which no earlier copy has.
+    fn back_up(&self) -> Result<PathBuf, DatabaseError> {
+        back_up(&self.path).map_err(|source| self.failed(source))
+    }
+
+    /// Gives the file new contents.
+    fn write(&self, database: &Database) -> Result<(), DatabaseError> {
+        let text = database.to_toml();
+        // What could not be read again would be lost.
+        let found = text.len() as u64;
+        if found > MOST_BYTES {
+            let path = self.path.clone();
+            return Err(DatabaseError::TooLarge { path, unit: "bytes", found, limit: MOST_BYTES });
+        }
+        if database.len() > MOST_RECORDS {
+            let (found, limit) = (database.len() as u64, MOST_RECORDS as u64);
+            let path = self.path.clone();
+            return Err(DatabaseError::TooLarge { path, unit: "records", found, limit });
+        }
+        replace(&self.path, |file| file.write_all(text.as_bytes()))
+            .map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> DatabaseError {
+        DatabaseError::Write { path: self.path.clone(), source }
+    }
 }
 
 /// What the file holds; `None` where it does not exist or is blank.
@@ -76,11 +155,8 @@ fn existing(path: &Path) -> Result<Option<Loaded>, DatabaseError> {
     }
 }
 
-/// Waits until no other writer is at work on the file; the turn ends when the result is dropped.
-///
-/// The lock is on a file of its own, because the data file is replaced. It is never removed: a
-/// writer might be waiting for it.
-fn take_turn(path: &Path) -> io::Result<Option<File>> {
+/// Waits for the lock of a file; `None` where there are no locks.
+fn lock(path: &Path) -> io::Result<Option<File>> {
     let lock = OpenOptions::new().create(true).append(true).open(beside(path, ".lock"))?;
     match lock.lock() {
         Ok(()) => Ok(Some(lock)),
@@ -90,6 +166,45 @@ fn take_turn(path: &Path) -> io::Result<Option<File>> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Removes temporary files of writers that died. Whoever holds the lock is the only living writer.
+fn remove_leftovers(path: &Path) {
+    let (Some(name), Ok(entries)) = (path.file_name(), fs::read_dir(folder(path))) else { return };
+    for entry in entries.flatten() {
+        if is_temporary_of(&name.to_string_lossy(), &entry.file_name().to_string_lossy()) {
+            // A leftover does no harm, so neither does failing here.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a file name is one that [`replace`] gives.
+fn is_temporary_of(name: &str, found: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    found
+        .strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".tmp")?.split_once('-'))
+        .is_some_and(|(process, serial)| is_number(process) && is_number(serial))
+}
+
+/// Copies a file to `<file>.bak`, or to `<file>.bak.1` and so on where there is an earlier copy of
+/// other contents.
+fn back_up(path: &Path) -> io::Result<PathBuf> {
+    /// More copies than anybody looks through; the last one is overwritten then.
+    const MOST_COPIES: usize = 100;
+    let contents = fs::read(path)?;
+    let mut copy = beside(path, ".bak");
+    for index in 1..MOST_COPIES {
+        match fs::read(&copy) {
+            Ok(earlier) if earlier == contents => return Ok(copy),
+            Ok(_) => copy = beside(path, &format!(".bak.{index}")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(error),
+        }
+    }
+    replace(&copy, |file| file.write_all(&contents))?;
+    Ok(copy)
 }
 
 /// Gives a file new contents, all of them or none.
@@ -111,15 +226,18 @@ fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::
         return replaced;
     }
     // The new name outlives a power cut where the folder can be synchronised; not all systems can.
-    if let Some(folder) = folder(path).and_then(|folder| File::open(folder).ok()) {
+    if let Ok(folder) = File::open(folder(path)) {
         let _ = folder.sync_all();
     }
     Ok(())
 }
 
-/// The folder of a file; `None` for a bare name.
-fn folder(path: &Path) -> Option<&Path> {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty())
+/// The folder of a file.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// A file in the same folder.
@@ -135,6 +253,38 @@ mod tests {
 
     fn names(folder: &Path) -> Vec<OsString> {
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn leftovers_of_dead_writers_are_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.toml");
+        let kept = ["records.toml", "records.toml.bak", "records.toml.x-1.tmp", "x.toml.7-0.tmp"];
+        for name in kept.iter().chain(&["records.toml.7-0.tmp", "records.toml.123-45.tmp"]) {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        remove_leftovers(&path);
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, kept);
+    }
+
+    #[test]
+    fn copies_of_other_contents_get_names_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.toml");
+        for (contents, name) in [
+            ("one", "records.toml.bak"),
+            ("two", "records.toml.bak.1"),
+            ("two", "records.toml.bak.1"),
+            ("three", "records.toml.bak.2"),
+            ("one", "records.toml.bak"),
+        ] {
+            fs::write(&path, contents).unwrap();
+            let copy = back_up(&path).unwrap();
+            assert_eq!(copy, folder.path().join(name));
+            assert_eq!(fs::read_to_string(copy).unwrap(), contents);
+        }
     }
 
     #[test]

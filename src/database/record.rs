@@ -1,7 +1,10 @@
 //! One kept winner: the schedule, its measurement and where it came from.
 
-use dsconv_kernels::{Isa, Schedule, Workload};
+use dsconv_kernels::{CODE_GENERATION, Isa, Schedule, Workload};
 use serde::{Deserialize, Serialize};
+
+/// More threads than machines have cores; a bound on what a file can make a program start.
+pub(crate) const MOST_THREADS: usize = 4096;
 
 /// The best schedule found for a workload, on a CPU model, an instruction set and a number of
 /// threads.
@@ -68,6 +71,10 @@ pub struct RunnerUp {
 pub struct Provenance {
     /// Version of the tuner.
     pub version: String,
+    /// [`CODE_GENERATION`](dsconv_kernels::CODE_GENERATION) of the tuner; 0 where the file does not
+    /// tell.
+    #[serde(default, skip_serializing_if = "is_untold")]
+    pub code_generation: u32,
     /// Strategy of the search.
     pub strategy: String,
     /// Schedules that were tried.
@@ -92,18 +99,60 @@ impl Measurement {
     }
 }
 
+impl Provenance {
+    /// What is wrong with values that fit their types.
+    fn fault(&self) -> Option<String> {
+        let texts =
+            [("version", &self.version), ("strategy", &self.strategy), ("date", &self.date)];
+        texts
+            .into_iter()
+            .find_map(|(name, text)| fault_of_text(name, text))
+            .or_else(|| fault_of_time("default_us", self.default_us))
+    }
+
+    /// The date, where it is of the one form that the tuner writes. Dates of this form sort as text.
+    pub(super) fn sortable_date(&self) -> Option<&str> {
+        const FORM: &str = "0000-00-00T00:00:00Z";
+        let fits = |(found, form): (char, char)| match form {
+            '0' => found.is_ascii_digit(),
+            _ => found == form,
+        };
+        let date = self.date.as_str();
+        (date.len() == FORM.len() && date.chars().zip(FORM.chars()).all(fits)).then_some(date)
+    }
+}
+
 impl Record {
+    /// Whether it was tuned with the code that this version generates. The schedule of any other
+    /// record may run all the same, but is not known to be the fastest.
+    pub fn is_current(&self) -> bool {
+        self.provenance.code_generation == CODE_GENERATION
+    }
+
     /// What is wrong with values that fit their types.
     pub(super) fn fault(&self) -> Option<String> {
-        if self.threads == 0 {
-            return Some("`threads` is 0, must be at least 1".to_owned());
+        let threads = self.threads;
+        if !(1..=MOST_THREADS).contains(&threads) {
+            return Some(format!("`threads` is {threads}, must be from 1 to {MOST_THREADS}"));
         }
         let runner_up = self.runner_up.as_ref();
         self.measurement
             .fault()
             .or_else(|| runner_up.and_then(|it| fault_of_time("runner_up.median_us", it.median_us)))
-            .or_else(|| fault_of_time("default_us", self.provenance.default_us))
+            .or_else(|| self.provenance.fault())
     }
+}
+
+/// What is wrong with a text of a stranger: nobody's version or date needs more letters.
+pub(crate) fn fault_of_text(name: &str, text: &str) -> Option<String> {
+    const MOST_BYTES: usize = 256;
+    let bytes = text.len();
+    (bytes > MOST_BYTES)
+        .then(|| format!("`{name}` has {bytes} bytes, must have at most {MOST_BYTES}"))
+}
+
+fn is_untold(code_generation: &u32) -> bool {
+    *code_generation == 0
 }
 
 fn fault_of_time(name: &str, us: f64) -> Option<String> {

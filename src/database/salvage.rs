@@ -1,4 +1,5 @@
-//! Reading a file that is not TOML as a whole: cut off, or damaged in one place.
+//! Reading a file record by record, because it is long, or not TOML as a whole: cut off, or damaged
+//! in one place.
 //!
 //! The text is split where records start, and each record is parsed on its own. One that does not
 //! parse gets a second chance with the text above its first bad line, which is all of it when the
@@ -69,24 +70,38 @@ fn split(text: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
+/// Longest text of one record, or of the head; theirs are some 2 KiB.
+const MOST_BYTES: usize = 1 << 16;
+
+/// Bad lines that a piece is cut above, one after the other.
+const MOST_TURNS: usize = 8;
+
 /// The part of a piece above its first bad line. An unfinished last line is bad whatever it holds.
 fn sound_part<'a>(piece: &Piece<'a>) -> (DeTable<'a>, Piece<'a>, Option<Fault>) {
+    let bytes = piece.text.len();
+    if bytes > MOST_BYTES {
+        let message = format!("{bytes} bytes up to the next record, more than {MOST_BYTES}");
+        let fault = Fault { line: piece.line(0), message };
+        return (DeTable::new(), Piece::new("", piece.lines_above), Some(fault));
+    }
     let mut end = piece.above_line_of(piece.text.len());
     let mut fault = (end < piece.text.len()).then(|| Fault {
         line: piece.line(end),
         message: "the file ends inside this line".to_owned(),
     });
-    loop {
+    // Each turn drops a line at least; a text that keeps failing is dropped as a whole, because
+    // parsing all of it for every line of it takes for ever.
+    for turn in 0.. {
         let part = Piece::new(&piece.text[..end], piece.lines_above);
         match DeTable::parse(part.text) {
             Ok(table) => return (table.into_inner(), part, fault),
             Err(error) => {
                 fault =
                     Some(Fault { line: part.line_of(&error), message: one_line(error.message()) });
-                // Each turn drops a line at least, and the empty text parses.
                 let bad = error.span().map_or(0, |span| span.start).min(end.saturating_sub(1));
-                end = part.above_line_of(bad);
+                end = if turn < MOST_TURNS { part.above_line_of(bad) } else { 0 };
             }
         }
     }
+    unreachable!("the empty text parses")
 }

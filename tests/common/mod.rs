@@ -2,11 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use dsconv::cpu::CpuModel;
+use dsconv::cpu::{CoreKind, CpuModel};
 use dsconv::{
-    Activation, Database, Depthwise, DepthwiseTile, Family, Fusion, Isa, Layout, LoopOrder,
+    Activation, Database, Depthwise, DepthwiseTile, Family, Fusion, Isa, Layer, Layout, LoopOrder,
     Measurement, Objective, Packing, Pointwise, PointwiseTile, Provenance, Record, RunnerUp,
-    Schedule, Split, Tail, Taps, Window, Workload,
+    Schedule, Source, Split, Tail, Taps, Window, Workload,
 };
 use proptest::prelude::*;
 
@@ -17,11 +17,22 @@ pub(crate) fn cpu(model: u32, stepping: u32) -> CpuModel {
         family: 6,
         model,
         stepping,
+        core_kind: CoreKind::Uniform,
         brand: "Test \"quoted\" \\ CPU".to_owned(),
         features: vec!["avx2".to_owned(), "fma".to_owned()],
         l1_bytes: 32 << 10,
         l2_bytes: 1 << 20,
         l3_bytes: 0,
+    }
+}
+
+/// The home of a current record in a database that the program gave.
+pub(crate) fn given(cpu: &CpuModel) -> Source {
+    Source {
+        layer: Layer::Given,
+        path: None,
+        cpu: cpu.file_stem(),
+        code_generation: dsconv::CODE_GENERATION,
     }
 }
 
@@ -73,6 +84,7 @@ pub(crate) fn record(workload: Workload, isa: Isa, median_us: f64) -> Record {
         runner_up: Some(RunnerUp { schedule: schedule(), median_us: median_us + 1.0 }),
         provenance: Provenance {
             version: "0.1.0".to_owned(),
+            code_generation: dsconv::CODE_GENERATION,
             strategy: "random".to_owned(),
             trials: 512,
             seed: 7,
@@ -177,12 +189,13 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
     );
     let measurement = (any_us(), any_us(), any_us(), any::<u32>());
     let runner_up = proptest::option::of((any_schedule(), any_us()));
-    let provenance = ("(?s).{0,12}", ".{0,12}", any::<u64>(), any::<u64>(), ".{0,12}", any_us());
+    let provenance =
+        ("(?s).{0,12}", any::<u32>(), ".{0,12}", any::<u64>(), any::<u64>(), ".{0,12}", any_us());
     (key, any_schedule(), measurement, runner_up, provenance).prop_map(
         |(key, schedule, measurement, runner_up, provenance)| {
             let (workload, isa, threads, objective) = key;
             let (median_us, min_us, spread_us, samples) = measurement;
-            let (version, strategy, trials, seed, date, default_us) = provenance;
+            let (version, code_generation, strategy, trials, seed, date, default_us) = provenance;
             Record {
                 workload,
                 isa,
@@ -191,7 +204,15 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
                 schedule,
                 measurement: Measurement { median_us, min_us, spread_us, samples },
                 runner_up: runner_up.map(|(schedule, median_us)| RunnerUp { schedule, median_us }),
-                provenance: Provenance { version, strategy, trials, seed, date, default_us },
+                provenance: Provenance {
+                    version,
+                    code_generation,
+                    strategy,
+                    trials,
+                    seed,
+                    date,
+                    default_us,
+                },
             }
         },
     )

@@ -109,6 +109,7 @@ impl<'a, C: Clock> Progress<'a, C> {
             }),
             provenance: Provenance {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                code_generation: dsconv_kernels::CODE_GENERATION,
                 strategy: options.strategy.to_string(),
                 trials: self.trials.len() as u64,
                 seed: options.seed,

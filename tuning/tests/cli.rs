@@ -1,5 +1,7 @@
 //! The `autotune` command from outside: exit codes, messages, files.
 
+#[path = "cli/caches.rs"]
+mod caches;
 #[path = "cli/explain.rs"]
 mod explain;
 #[path = "cli/numpy.rs"]

@@ -96,7 +96,7 @@ fn dispatcher(file: Option<&Path>) -> Result<Dispatcher, Box<dyn Error>> {
             eprintln!("warning: {warning}");
         }
         println!("records: {}, of {}", loaded.database.len(), loaded.database.cpu().brand);
-        builder = builder.database(loaded.database).user_database(false);
+        builder = builder.only_given().shipped_databases(true).database(loaded.database);
     }
     let dispatcher = builder.build()?;
     for warning in dispatcher.warnings() {

@@ -34,7 +34,9 @@ impl Sandbox {
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .env("XDG_CACHE_HOME", self.path("xdg-cache"))
+            .env("XDG_DATA_DIRS", self.path("xdg-data"))
             .env_remove("DSCONV_CACHE")
+            .env_remove("DSCONV_OVERLAY")
             .args(words(line));
         command
     }

@@ -20,6 +20,7 @@ fn record() -> Record {
         runner_up: Some(RunnerUp { schedule, median_us: 10.0 }),
         provenance: Provenance {
             version: "0.1.0".into(),
+            code_generation: dsconv::CODE_GENERATION,
             strategy: "random".into(),
             trials: 40,
             seed: 3,

@@ -8,8 +8,14 @@ use dsconv::Database;
 use dsconv::cpu::CpuModel;
 use dsconv_tuning::StrategyKind;
 
+use crate::diff::DiffArgs;
+use crate::export::ExportArgs;
 use crate::failure::Failure;
 use crate::flags::{StageFlags, WorkloadArgs};
+use crate::import::ImportArgs;
+use crate::merge::MergeArgs;
+use crate::prune::PruneArgs;
+use crate::verify::VerifyArgs;
 
 /// Finds the fastest schedule of a depthwise-separable convolution on this CPU and keeps it in a
 /// TOML cache that the dsconv crate loads.
@@ -40,6 +46,29 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Prints the schedule of a workload, where it came from, its CLIF and its machine code
     Explain(Box<ExplainArgs>),
+    /// Checks and times every record of a cache on this machine
+    ///
+    /// Each schedule is checked, compiled, compared with the reference on two sets of data, and
+    /// timed. Ends with exit code 1 if a record is broken or a part of the file unreadable, with 3
+    /// if all are sound and some are slower than recorded.
+    Verify(VerifyArgs),
+    /// Compares two caches, record by record
+    ///
+    /// How sure a difference is follows from spread and number of samples; one counts from 99 % on.
+    Diff(DiffArgs),
+    /// Joins caches of one CPU model, such as those of several machines
+    Merge(MergeArgs),
+    /// Copies the user's cache, or a part of it, to a file to hand on
+    Export(ExportArgs),
+    /// Takes the records of a stranger's file into the user's cache, after checking them
+    ///
+    /// Each schedule is checked, compiled and compared with the reference, and timed where the file
+    /// is of this CPU model: the times taken here are kept, and a record of yours goes only where a
+    /// stranger's is faster when both take turns. Records of another CPU model go to that model's
+    /// file. Ends with exit code 3 if a record was refused.
+    Import(ImportArgs),
+    /// Drops records of a cache; the file as it was stays beside it
+    Prune(PruneArgs),
 }
 
 /// Flags of tuning.
@@ -227,7 +256,7 @@ pub(crate) fn cache_path(given: Option<&PathBuf>, cpu: &CpuModel) -> Result<Path
     }
 }
 
-fn parse_budget(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_budget(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("the budget is zero; try 10s".into()),
         Ok(budget) => Ok(budget),

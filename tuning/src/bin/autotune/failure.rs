@@ -31,6 +31,9 @@ pub(crate) enum Failure {
     /// Anything else, said in full.
     #[error("{0}")]
     Failed(String),
+    /// The command is done, and some records need attention.
+    #[error("{0}")]
+    Attention(String),
     /// Standard output was closed by its reader.
     #[error("standard output was closed")]
     OutputClosed,
@@ -42,10 +45,11 @@ impl Failure {
         Self::Failed(error.to_string())
     }
 
-    /// 2 where the command line is to blame, else 1.
+    /// 2 where the command line is to blame, 3 where records are, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Workload(_) => 2,
+            Self::Attention(_) => 3,
             _ => 1,
         }
     }

@@ -4,19 +4,29 @@
 //! autotune --shape 1x32x112x112                      tune and keep the record
 //! autotune run --input x.npy --weights w.npz --output y.npy
 //! autotune show                                      the records kept so far
+//! autotune verify, diff, merge, export, import, prune cache files
 //! autotune explain --shape 1x32x112x112              schedule, CLIF and machine code
 //! ```
 //!
-//! Exit codes: 0 done, 1 failed, 2 the command line makes no sense.
+//! Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 3 done, but some records need
+//! attention.
 
 mod args;
+mod caches;
+mod compare;
+mod diff;
 mod disassembly;
 mod explain;
+mod export;
 mod failure;
 mod flags;
+mod import;
+mod merge;
 mod npy;
 mod output;
 mod progress;
+mod prune;
+mod recheck;
 mod report;
 mod run;
 mod saving;
@@ -24,6 +34,7 @@ mod show;
 mod tensors;
 mod tune;
 mod values;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -53,5 +64,11 @@ fn carry_out(cli: &Cli) -> Result<(), Failure> {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Show(args)) => show::show(args),
         Some(Command::Explain(args)) => explain::explain(args),
+        Some(Command::Verify(args)) => verify::verify(args),
+        Some(Command::Diff(args)) => diff::diff(args),
+        Some(Command::Merge(args)) => merge::merge(args),
+        Some(Command::Export(args)) => export::export(args),
+        Some(Command::Import(args)) => import::import(args),
+        Some(Command::Prune(args)) => prune::prune(args),
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn dispatcher(machine: &MachineArgs, quiet: bool) -> Result<Dispatche
                 eprintln!("warning: {warning}");
             }
         }
-        builder = builder.database(loaded.database).user_database(false);
+        builder = builder.only_given().shipped_databases(true).database(loaded.database);
     }
     let dispatcher = builder.build().map_err(Failure::because)?;
     if !quiet {
