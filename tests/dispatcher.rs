@@ -135,10 +135,12 @@ fn origins_are_told_in_one_line_with_layer_file_and_code_of_another_version() {
     let other = given(&cpu(1, 1));
     let file = Source { layer: Layer::System, path: Some("/etc/a.toml".into()), ..other.clone() };
     let older = Source { code_generation: 0, ..other.clone() };
+    let its_age =
+        format!("its code was of version 0, now it is {}", dsconv_kernels::CODE_GENERATION);
     for (origin, told) in [
         (Origin::Exact(other.clone()), "this CPU model, database given by the program"),
         (Origin::Exact(file), "system database /etc/a.toml"),
-        (Origin::Exact(older), "its code was of version 0, now it is 1"),
+        (Origin::Exact(older), its_age.as_str()),
         (Origin::SameMicroarchitecture(other.clone()), "genuinetest-6-1-1"),
         (Origin::SameIsa(other.clone()), "genuinetest-6-1-1"),
         (Origin::NearestWorkload { workload: wanted, threads: 1, source: other }, "1x24x14x14"),
