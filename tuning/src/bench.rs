@@ -1,7 +1,10 @@
 //! What schedules are tried on: [`Bench`] for the driver, [`HostBench`] for this machine.
 //!
 //! The driver knows schedules, clocks and budgets, but not what runs them. So it is tested against
-//! formulas, and the same door is open to a recorded landscape.
+//! formulas, and the same door is open to a recorded landscape and to another
+//! [process](crate::worker).
+
+use std::time::{Duration, Instant};
 
 use dsconv::Objective;
 use dsconv_kernels::{
@@ -9,37 +12,45 @@ use dsconv_kernels::{
 };
 
 use crate::data::Tensors;
+use crate::trial::Outcome;
 use crate::verify::{GuardedOutput, Mismatch, Oracle};
 
-/// Compiles, verifies and runs schedules of one workload.
+/// Compiles, verifies and times schedules of one workload.
+///
+/// Each call may be given a limit. A bench that can interrupt a candidate gives it up once the
+/// limit has passed; others finish it.
 pub trait Bench {
-    /// A compiled schedule.
+    /// A compiled and verified schedule.
     type Kernel;
 
-    /// Compiles a schedule.
+    /// Compiles a schedule, runs it once and compares its output with the reference's.
     ///
     /// # Errors
     ///
-    /// Returns the backend's message.
-    fn compile(&mut self, schedule: &CheckedSchedule) -> Result<Self::Kernel, CompileError>;
+    /// Returns what became of the schedule instead.
+    fn prepare(
+        &mut self,
+        schedule: &CheckedSchedule,
+        limit: Option<Duration>,
+    ) -> Result<Self::Kernel, Outcome>;
 
-    /// Runs a kernel once and compares its output with the reference's.
+    /// Nanoseconds that `repeats` runs of a kernel take, one after the other, the caches being in
+    /// the state that the objective asks for.
     ///
     /// # Errors
     ///
-    /// Returns how they differ.
-    fn verify(&mut self, kernel: &mut Self::Kernel) -> Result<(), Mismatch>;
-
-    /// Brings the caches into the state that the objective asks for; not timed.
-    fn before_sample(&mut self) {}
+    /// Returns what became of the schedule instead.
+    fn sample(
+        &mut self,
+        kernel: &mut Self::Kernel,
+        repeats: u64,
+        limit: Option<Duration>,
+    ) -> Result<u64, Outcome>;
 
     /// Whether a sample may consist of several runs.
     fn is_repeatable(&self) -> bool {
         true
     }
-
-    /// Runs a verified kernel once; timed.
-    fn run(&mut self, kernel: &mut Self::Kernel);
 }
 
 /// Bytes read between samples of the cold objective, where the second-level cache is small.
@@ -95,7 +106,40 @@ impl HostBench {
         Ok(Self { tensors, oracle, output, threads, pool, eviction })
     }
 
-    fn try_run(&mut self, prepared: &mut Prepared) -> Result<(), RunError> {
+    /// Compiles a schedule and packs its weights.
+    ///
+    /// # Errors
+    ///
+    /// Returns the backend's message.
+    ///
+    /// # Panics
+    ///
+    /// If the schedule was checked against another workload.
+    pub fn compile(&mut self, schedule: &CheckedSchedule) -> Result<Prepared, CompileError> {
+        let kernel = Kernel::compile(schedule)?;
+        let weights =
+            kernel.pack(&self.tensors.weights()).expect("the weights were made for this workload");
+        let workspace = kernel.workspace(self.threads);
+        Ok(Prepared { kernel, weights, workspace })
+    }
+
+    /// Runs a kernel once and compares its output with the reference's.
+    ///
+    /// # Errors
+    ///
+    /// Returns how they differ.
+    pub fn verify(&mut self, kernel: &mut Prepared) -> Result<(), Mismatch> {
+        self.output.reset();
+        self.run(kernel).map_err(|error| Mismatch::NotRun(error.to_string()))?;
+        self.oracle.check(&self.output)
+    }
+
+    /// Runs a kernel once.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel is another workload's.
+    pub fn run(&mut self, prepared: &mut Prepared) -> Result<(), RunError> {
         let Prepared { kernel, weights, workspace } = prepared;
         let input = self.tensors.input.as_slice();
         let residual = self.tensors.residual();
@@ -105,39 +149,45 @@ impl HostBench {
             Some(pool) => kernel.run_parallel(pool, weights, input, residual, output, workspace),
         }
     }
+
+    /// For the cold objective, reads and writes a block of several times the second-level cache:
+    /// input, weights and output leave the private caches, and a third-level cache as far as the
+    /// block fills it.
+    fn evict(&mut self) {
+        for word in self.eviction.iter_mut().step_by(8) {
+            *word = std::hint::black_box(word.wrapping_add(1));
+        }
+    }
 }
 
 impl Bench for HostBench {
     type Kernel = Prepared;
 
-    fn compile(&mut self, schedule: &CheckedSchedule) -> Result<Prepared, CompileError> {
-        let kernel = Kernel::compile(schedule)?;
-        let weights =
-            kernel.pack(&self.tensors.weights()).expect("the weights were made for this workload");
-        let workspace = kernel.workspace(self.threads);
-        Ok(Prepared { kernel, weights, workspace })
+    fn prepare(
+        &mut self,
+        schedule: &CheckedSchedule,
+        _: Option<Duration>,
+    ) -> Result<Prepared, Outcome> {
+        let mut kernel = self.compile(schedule).map_err(Outcome::NotCompiled)?;
+        self.verify(&mut kernel).map_err(Outcome::Wrong)?;
+        Ok(kernel)
     }
 
-    fn verify(&mut self, kernel: &mut Prepared) -> Result<(), Mismatch> {
-        self.output.reset();
-        self.try_run(kernel).map_err(Mismatch::NotRun)?;
-        self.oracle.check(&self.output)
-    }
-
-    /// For the cold objective, reads and writes a block of several times the second-level cache:
-    /// input, weights and output leave the private caches, and a third-level cache as far as the
-    /// block fills it.
-    fn before_sample(&mut self) {
-        for word in self.eviction.iter_mut().step_by(8) {
-            *word = std::hint::black_box(word.wrapping_add(1));
+    fn sample(
+        &mut self,
+        kernel: &mut Prepared,
+        repeats: u64,
+        _: Option<Duration>,
+    ) -> Result<u64, Outcome> {
+        self.evict();
+        let start = Instant::now();
+        for _ in 0..repeats {
+            self.run(kernel).expect("a kernel that was verified runs again");
         }
+        Ok(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn is_repeatable(&self) -> bool {
         self.eviction.is_empty()
-    }
-
-    fn run(&mut self, kernel: &mut Prepared) {
-        self.try_run(kernel).expect("a kernel that was verified runs again");
     }
 }

@@ -41,9 +41,11 @@ use dsconv_kernels::{CheckedSchedule, Schedule, Target, Workload, cost};
 use bench::{Bench, HostBench};
 use measure::{CONFIRM_SAMPLES, Clock, Contender, Race, SystemClock};
 use progress::Progress;
+use worker::{Program, WorkerBench, WorkerError};
 
 pub mod bench;
 pub mod data;
+mod fate;
 pub mod measure;
 pub mod peak;
 mod progress;
@@ -51,6 +53,7 @@ pub mod space;
 pub mod strategy;
 pub mod trial;
 pub mod verify;
+pub mod worker;
 
 pub use space::{SearchSpace, SpaceSummary};
 pub use strategy::{Strategy, StrategyKind, UnknownStrategy};
@@ -207,6 +210,9 @@ pub enum TuneError {
         /// Why not.
         source: rayon::ThreadPoolBuildError,
     },
+    /// The worker process could not be started.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// The untuned default did not compile or computed something else than the reference. Since
     /// that is what runs where nothing is tuned, it is reported and not worked around.
     #[error("the untuned default failed, which is a bug: {outcome}; schedule: {schedule:?}")]
@@ -218,7 +224,8 @@ pub enum TuneError {
     },
 }
 
-/// Finds the fastest schedule of `workload` on this machine.
+/// Finds the fastest schedule of `workload` on this machine. Candidates run in this process, so
+/// one that crashes ends it: [`tune_in_worker`] is for the command line and for services.
 ///
 /// # Errors
 ///
@@ -230,15 +237,47 @@ pub fn tune(
     observer: &mut dyn Observer,
 ) -> Result<Tuned, TuneError> {
     let TuneOptions { threads, objective, seed, .. } = *options;
-    if threads == 0 {
+    tune_on(workload, target, options, observer, || {
+        HostBench::new(workload, target, threads, objective, seed)
+            .map_err(|source| TuneError::Pool { threads, source })
+    })
+}
+
+/// Finds the fastest schedule of `workload` on this machine, with candidates in a [`worker`]
+/// process: what a candidate does there costs no more than that candidate.
+///
+/// # Errors
+///
+/// Returns [`TuneError`] if the worker cannot be started or the untuned default fails.
+pub fn tune_in_worker(
+    workload: &Workload,
+    target: &Target,
+    options: &TuneOptions,
+    program: &Program,
+    observer: &mut dyn Observer,
+) -> Result<Tuned, TuneError> {
+    let TuneOptions { threads, objective, seed, .. } = *options;
+    tune_on(workload, target, options, observer, || {
+        Ok(WorkerBench::start(program, workload, target, threads, objective, seed)?)
+    })
+}
+
+/// Starts the clock, then makes the bench: the budget covers the reference, too.
+fn tune_on<B: Bench>(
+    workload: &Workload,
+    target: &Target,
+    options: &TuneOptions,
+    observer: &mut dyn Observer,
+    bench: impl FnOnce() -> Result<B, TuneError>,
+) -> Result<Tuned, TuneError> {
+    if options.threads == 0 {
         return Err(TuneError::NoThreads);
     }
     let clock = SystemClock::start();
-    let space = SearchSpace::new(workload, target, threads);
+    let space = SearchSpace::new(workload, target, options.threads);
     let default = cost::default_schedule(workload, target);
-    let mut strategy = options.strategy.build(&space, default.schedule(), seed);
-    let mut bench = HostBench::new(workload, target, threads, objective, seed)
-        .map_err(|source| TuneError::Pool { threads, source })?;
+    let mut strategy = options.strategy.build(&space, default.schedule(), options.seed);
+    let mut bench = bench()?;
     search(&default, space.summary(), options, &mut *strategy, &mut bench, &clock, observer)
 }
 
@@ -263,10 +302,14 @@ pub fn search<B: Bench, C: Clock>(
     let mut progress = Progress::new(options, clock, observer);
     progress.started(space);
 
-    let mut race = Race::new(bench, clock, budget_ns);
-    let kernel = verified(race.bench(), default)
-        .map_err(|outcome| TuneError::Default { schedule, outcome })?;
-    race.enter(schedule, kernel);
+    // The default is tried whatever the time.
+    let mut race = Race::new(bench, clock, u64::MAX);
+    let failed = |outcome| TuneError::Default { schedule, outcome };
+    let kernel = race.prepare(default).map_err(failed)?;
+    race.set_until(budget_ns);
+    if let Some(lost) = race.enter(schedule, kernel) {
+        return Err(failed(lost.trial().outcome));
+    }
     race.run();
     progress.report_new(strategy, race.running());
 
@@ -289,7 +332,7 @@ pub fn search<B: Bench, C: Clock>(
             let kernel = schedule
                 .check(workload, target)
                 .map_err(Outcome::Illegal)
-                .and_then(|checked| verified(race.bench(), &checked));
+                .and_then(|checked| race.prepare(&checked));
             match kernel {
                 Ok(kernel) => lost.extend(race.enter(schedule, kernel)),
                 Err(outcome) => progress.report(strategy, Trial { schedule, outcome }),
@@ -309,14 +352,7 @@ pub fn search<B: Bench, C: Clock>(
     race.set_until(budget_ns);
     lost_default.into_iter().for_each(|default| race.readmit(default));
     let ranking: Vec<Trial> = race.confirm().iter().map(Contender::trial).collect();
-    Ok(progress.finish(&ranking, default, space.clone(), stopped))
-}
-
-/// Compiles a schedule and compares its output with the reference's.
-fn verified<B: Bench>(bench: &mut B, schedule: &CheckedSchedule) -> Result<B::Kernel, Outcome> {
-    let mut kernel = bench.compile(schedule).map_err(Outcome::NotCompiled)?;
-    bench.verify(&mut kernel).map_err(Outcome::Wrong)?;
-    Ok(kernel)
+    Ok(progress.finish(ranking, default, space.clone(), stopped))
 }
 
 /// Time to keep for the confirmation of those in the race and the default.

@@ -83,16 +83,21 @@ impl<'a, C: Clock> Progress<'a, C> {
         }
     }
 
-    /// The record of the first of `ranking`, which holds the default too.
+    /// The record of the first of `ranking`. It holds the default too, unless that failed in the
+    /// confirmation: then its first measurement stands.
     pub(crate) fn finish(
         self,
-        ranking: &[Trial],
+        mut ranking: Vec<Trial>,
         default: &CheckedSchedule,
         space: SpaceSummary,
         stopped: StopReason,
     ) -> Tuned {
         let is_default = |trial: &&Trial| trial.schedule == *default.schedule();
-        let default_trial = ranking.iter().find(is_default).expect("the default was confirmed");
+        let of_default = ranking.iter().chain(&self.trials).find(is_default);
+        let default_trial = of_default.expect("the default is tried first").clone();
+        if ranking.is_empty() {
+            ranking.push(default_trial.clone());
+        }
         let measurement =
             |trial: &Trial| *trial.measurement().expect("only measured schedules are confirmed");
         let options = self.options;
@@ -113,10 +118,10 @@ impl<'a, C: Clock> Progress<'a, C> {
                 trials: self.trials.len() as u64,
                 seed: options.seed,
                 date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-                default_us: measurement(default_trial).median_us,
+                default_us: measurement(&default_trial).median_us,
             },
         };
-        Tuned { record, trials: self.trials, default: default_trial.clone(), space, stopped }
+        Tuned { record, trials: self.trials, default: default_trial, space, stopped }
     }
 
     fn status(&self, phase: Phase) -> Status {

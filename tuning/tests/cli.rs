@@ -14,3 +14,5 @@ mod show;
 mod tune;
 #[path = "cli/usage.rs"]
 mod usage;
+#[path = "cli/worker.rs"]
+mod worker;

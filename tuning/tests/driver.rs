@@ -183,6 +183,38 @@ fn schedules_that_fail_are_reported_and_never_win() {
 }
 
 #[test]
+fn a_schedule_that_crashes_at_any_time_is_reported_once_and_never_wins() {
+    // One in four crashes at its first run, one in four in the middle of a race, one in four in
+    // the confirmation at the latest.
+    fn hash(schedule: &Schedule) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        schedule.hash(&mut hasher);
+        hasher.finish() / 1_000 % 4
+    }
+    let space = space();
+    let best = *space.iter().find(|schedule| hash(schedule) == 1).expect("one that crashes");
+    let default = *space.iter().find(|schedule| hash(schedule) == 3).expect("one that does not");
+    let default = default.check(&block(), &narrow()).expect("the space holds legal schedules");
+    let mut bench = FakeBench::new(QUIET_MACHINE, 0, landscape(best));
+    bench.crashes = |schedule, runs| match hash(schedule) {
+        0 => true,
+        1 => runs >= 4,
+        2 => runs >= 12,
+        _ => false,
+    };
+    let options = options(60.0);
+    let mut strategy = options.strategy.build(&space, default.schedule(), 0);
+    let clock = bench.clock.clone();
+    let tuned =
+        search(&default, space.summary(), &options, &mut *strategy, &mut bench, &clock, &mut Quiet)
+            .expect("a record");
+    let tried: HashSet<Schedule> = tuned.trials.iter().map(|trial| trial.schedule).collect();
+    assert_eq!(tried.len(), tuned.trials.len());
+    assert!(tuned.trials.iter().any(|trial| matches!(trial.outcome, Outcome::Crashed(_))));
+    assert_eq!(hash(&tuned.record.schedule), 3, "{:?}", tuned.record);
+}
+
+#[test]
 fn a_default_that_fails_is_an_error_with_its_outcome() {
     let mut bench = FakeBench::new(QUIET_MACHINE, 0, |_: &Schedule| 1_000);
     bench.computes_wrong = |_| true;

@@ -40,6 +40,9 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Prints the schedule of a workload, where it came from, its CLIF and its machine code
     Explain(Box<ExplainArgs>),
+    /// Compiles and times schedules for another autotune process, which speaks to it in lines
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Flags of tuning.

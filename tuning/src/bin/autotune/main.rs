@@ -53,5 +53,9 @@ fn carry_out(cli: &Cli) -> Result<(), Failure> {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Show(args)) => show::show(args),
         Some(Command::Explain(args)) => explain::explain(args),
+        Some(Command::Worker) => {
+            let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+            dsconv_tuning::worker::serve(input, output).map_err(Failure::because)
+        }
     }
 }

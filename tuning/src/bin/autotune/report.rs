@@ -62,6 +62,8 @@ struct TrialsReport {
     illegal: usize,
     not_compiled: usize,
     wrong: usize,
+    crashed: usize,
+    timed_out: usize,
 }
 
 /// What a dry run knows.
@@ -136,6 +138,8 @@ impl TrialsReport {
                 Outcome::Measured(_) => counts.measured += 1,
                 Outcome::Illegal(_) => counts.illegal += 1,
                 Outcome::NotCompiled(_) => counts.not_compiled += 1,
+                Outcome::TimedOut(_) => counts.timed_out += 1,
+                Outcome::Crashed(_) => counts.crashed += 1,
                 // Whatever outcome comes later: it was not measured.
                 _ => counts.wrong += 1,
             }
@@ -144,7 +148,8 @@ impl TrialsReport {
     }
 
     fn all(&self) -> usize {
-        self.measured + self.illegal + self.not_compiled + self.wrong
+        let failed = self.illegal + self.not_compiled + self.wrong;
+        self.measured + failed + self.crashed + self.timed_out
     }
 }
 
@@ -221,9 +226,13 @@ impl Display for Report {
 impl Display for TrialsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} tried", self.all())?;
-        for (count, fate) in
-            [(self.illegal, "illegal"), (self.not_compiled, "not compiled"), (self.wrong, "WRONG")]
-        {
+        for (count, fate) in [
+            (self.illegal, "illegal"),
+            (self.not_compiled, "not compiled"),
+            (self.wrong, "WRONG"),
+            (self.crashed, "CRASHED"),
+            (self.timed_out, "timed out"),
+        ] {
             if count > 0 {
                 write!(f, " ({count} {fate})")?;
             }

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use dsconv::cpu::{self, CpuModel};
 use dsconv::{Database, cost};
-use dsconv_tuning::{SearchSpace, TuneOptions, peak};
+use dsconv_tuning::worker::Program;
+use dsconv_tuning::{SearchSpace, TuneOptions, peak, tune_in_worker};
 
 use crate::args::{self, TuneArgs};
 use crate::failure::Failure;
@@ -31,8 +32,9 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<(), Failure> {
     let peak_gflops = peak::fma_peak_gflops(args.machine.threads());
     let start = Instant::now();
     let mut progress = Progress::new(&request.workload, peak_gflops, args.trials, talks);
-    let tuned =
-        dsconv_tuning::tune(&request.workload, &cpu::host_target(), &options(args), &mut progress);
+    let program = Program::this(["worker"]).map_err(Failure::because)?;
+    let (workload, target) = (&request.workload, cpu::host_target());
+    let tuned = tune_in_worker(workload, &target, &options(args), &program, &mut progress);
     progress.finish();
     let tuned = tuned.map_err(Failure::because)?;
 
