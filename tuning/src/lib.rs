@@ -46,6 +46,7 @@ use worker::{Program, WorkerBench, WorkerError};
 pub mod bench;
 pub mod data;
 mod fate;
+pub mod journal;
 pub mod measure;
 pub mod peak;
 mod progress;
@@ -68,7 +69,7 @@ const FINALISTS: usize = 3;
 const CONFIRM_SHARE: u64 = 6;
 
 /// What to tune for, and for how long.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct TuneOptions {
     /// Threads that will run the workload.
     pub threads: usize,
@@ -82,6 +83,10 @@ pub struct TuneOptions {
     pub strategy: StrategyKind,
     /// State of the caches before each run.
     pub objective: Objective,
+    /// Trials of an earlier run that was cut short. They count, and are not repeated.
+    pub resumed: Vec<Trial>,
+    /// Schedules to try before those of the strategy, such as the winners of similar workloads.
+    pub first: Vec<Schedule>,
 }
 
 impl Default for TuneOptions {
@@ -94,6 +99,8 @@ impl Default for TuneOptions {
             seed: 0,
             strategy: StrategyKind::default(),
             objective: Objective::Warm,
+            resumed: Vec::new(),
+            first: Vec::new(),
         }
     }
 }
@@ -102,6 +109,9 @@ impl Default for TuneOptions {
 pub trait Observer {
     /// The space is known; nothing has been tried.
     fn started(&mut self, _space: &SpaceSummary) {}
+
+    /// A schedule was verified, has a first sample and takes part in a race. Its fate follows.
+    fn entered(&mut self, _trial: &Trial, _status: &Status) {}
 
     /// A schedule's fate is known. Those of one race are reported together.
     fn trial(&mut self, _trial: &Trial, _status: &Status) {}
@@ -312,14 +322,26 @@ pub fn search<B: Bench, C: Clock>(
     }
     race.run();
     progress.report_new(strategy, race.running());
+    readmit_resumed(&mut race, &mut progress, strategy, default);
 
+    let mut first: Vec<Schedule> = options
+        .first
+        .iter()
+        .filter(|first| first.check(workload, target).is_ok())
+        .copied()
+        .collect();
     // The default may lose a race, but it comes back for the confirmation.
     let mut lost_default = None;
     let stopped = loop {
-        let proposed = strategy.propose(progress.trials_left().min(BATCH));
+        let count = progress.trials_left().min(BATCH);
+        let mut proposed: Vec<Schedule> = first.drain(..count.min(first.len())).collect();
+        if proposed.is_empty() {
+            proposed = strategy.propose(count);
+        }
         if proposed.is_empty() {
             break progress.why_none_proposed();
         }
+        progress.retain_new(&mut proposed);
         race.refresh();
         race.set_until(budget_ns - confirmation_ns(&race, budget_ns));
         let mut lost = Vec::new();
@@ -334,7 +356,10 @@ pub fn search<B: Bench, C: Clock>(
                 .map_err(Outcome::Illegal)
                 .and_then(|checked| race.prepare(&checked));
             match kernel {
-                Ok(kernel) => lost.extend(race.enter(schedule, kernel)),
+                Ok(kernel) => match race.enter(schedule, kernel) {
+                    Some(contender) => lost.push(contender),
+                    None => progress.entered(race.running()),
+                },
                 Err(outcome) => progress.report(strategy, Trial { schedule, outcome }),
             }
         }
@@ -353,6 +378,27 @@ pub fn search<B: Bench, C: Clock>(
     lost_default.into_iter().for_each(|default| race.readmit(default));
     let ranking: Vec<Trial> = race.confirm().iter().map(Contender::trial).collect();
     Ok(progress.finish(ranking, default, space.clone(), stopped))
+}
+
+/// Takes note of the trials of an earlier run, and lets the best of them race again.
+fn readmit_resumed<B: Bench, C: Clock>(
+    race: &mut Race<'_, B, C>,
+    progress: &mut Progress<'_, C>,
+    strategy: &mut dyn Strategy,
+    default: &CheckedSchedule,
+) {
+    let mut best = progress.resume(strategy);
+    best.retain(|schedule| schedule != default.schedule());
+    for schedule in best.into_iter().take(FINALISTS) {
+        if race.is_over() {
+            return;
+        }
+        let checked = schedule.check(default.workload(), default.target());
+        let kernel = checked.map_err(Outcome::Illegal).and_then(|checked| race.prepare(&checked));
+        if let Ok(kernel) = kernel {
+            race.enter(schedule, kernel);
+        }
+    }
 }
 
 /// Time to keep for the confirmation of those in the race and the default.

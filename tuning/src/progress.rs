@@ -41,6 +41,38 @@ impl<'a, C: Clock> Progress<'a, C> {
         self.observer.confirming(&status);
     }
 
+    /// Takes over the trials of an earlier run; gives the measured schedules, the best first.
+    pub(crate) fn resume(&mut self, strategy: &mut dyn Strategy) -> Vec<Schedule> {
+        let mut measured: Vec<(f64, Schedule)> = Vec::new();
+        for trial in &self.options.resumed {
+            if self.tried.insert(trial.schedule) {
+                strategy.observe(trial);
+                self.trials.push(trial.clone());
+            }
+            if let Some(us) = trial.median_us() {
+                measured.push((us, trial.schedule));
+            }
+        }
+        measured.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        if let Some((us, _)) = measured.first() {
+            self.best_us = Some(self.best_us.map_or(*us, |best| best.min(*us)));
+        }
+        measured.into_iter().map(|(_, schedule)| schedule).collect()
+    }
+
+    /// Leaves out what has been tried.
+    pub(crate) fn retain_new(&self, proposed: &mut Vec<Schedule>) {
+        proposed.retain(|schedule| !self.tried.contains(schedule));
+    }
+
+    /// Tells the observer of the contender that entered last.
+    pub(crate) fn entered<K>(&mut self, running: &[Contender<K>]) {
+        if let Some(contender) = running.last() {
+            let status = self.status(Phase::Search);
+            self.observer.entered(&contender.trial(), &status);
+        }
+    }
+
     /// Reports the contenders that were not reported before.
     pub(crate) fn report_new<K>(&mut self, strategy: &mut dyn Strategy, ended: &[Contender<K>]) {
         for contender in ended {

@@ -2,6 +2,8 @@
 
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/interrupted.rs"]
+mod interrupted;
 #[path = "cli/numpy.rs"]
 mod numpy;
 #[path = "cli/run.rs"]

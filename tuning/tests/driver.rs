@@ -215,6 +215,40 @@ fn a_schedule_that_crashes_at_any_time_is_reported_once_and_never_wins() {
 }
 
 #[test]
+fn a_resumed_search_repeats_nothing_and_keeps_what_was_best() {
+    let best = space().sample(1, 5)[0];
+    let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));
+    let earlier = TuneOptions { max_trials: Some(200), ..options(600.0) };
+    let first = run(&mut bench, &earlier, &mut Quiet).expect("a record");
+
+    let mut bench = FakeBench::new(QUIET_MACHINE, 4, landscape(best));
+    let resumed = first.trials.clone();
+    let later = TuneOptions { max_trials: Some(220), resumed, ..options(600.0) };
+    let second = run(&mut bench, &later, &mut Quiet).expect("a record");
+    assert_eq!(second.trials.len(), 220);
+    let tried: HashSet<Schedule> = second.trials.iter().map(|trial| trial.schedule).collect();
+    assert_eq!(tried.len(), 220, "each schedule once");
+    let true_ns = landscape(best);
+    let slower = 1.02 * true_ns(&first.record.schedule) as f64;
+    assert!(true_ns(&second.record.schedule) as f64 <= slower);
+    // Only the new ones, the default, and the best of the old ones ran at all.
+    let ran: HashSet<Schedule> = bench.runs.iter().map(|(schedule, ..)| *schedule).collect();
+    assert!(ran.len() <= 20 + 1 + 3, "{}", ran.len());
+}
+
+#[test]
+fn schedules_to_try_first_come_first_unless_they_are_illegal() {
+    let best = space().sample(1, 5)[0];
+    let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));
+    let illegal = Schedule { tile_rows: 999, ..best };
+    let first = vec![illegal, best];
+    let options = TuneOptions { max_trials: Some(2), first, ..options(600.0) };
+    let tuned = run(&mut bench, &options, &mut Quiet).expect("a record");
+    assert_eq!(tuned.record.schedule, best);
+    assert!(!tuned.trials.iter().any(|trial| trial.schedule == illegal));
+}
+
+#[test]
 fn a_default_that_fails_is_an_error_with_its_outcome() {
     let mut bench = FakeBench::new(QUIET_MACHINE, 0, |_: &Schedule| 1_000);
     bench.computes_wrong = |_| true;

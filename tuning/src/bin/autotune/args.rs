@@ -81,6 +81,10 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Tuning")]
     pub(crate) seed: u64,
 
+    /// Starts anew where an earlier run of the same workload was cut short [default: continues it]
+    #[arg(long, help_heading = "Tuning")]
+    pub(crate) anew: bool,
+
     /// Prints the workload, the search space and the untuned default, and times nothing
     #[arg(long, help_heading = "Tuning")]
     pub(crate) dry_run: bool,

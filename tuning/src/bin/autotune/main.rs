@@ -7,7 +7,7 @@
 //! autotune explain --shape 1x32x112x112              schedule, CLIF and machine code
 //! ```
 //!
-//! Exit codes: 0 done, 1 failed, 2 the command line makes no sense.
+//! Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 interrupted.
 
 mod args;
 mod disassembly;
@@ -24,6 +24,7 @@ mod show;
 mod tensors;
 mod tune;
 mod values;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has read enough.
         Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(failure @ Failure::Interrupted) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit_code())
+        }
         Err(failure) => {
             eprintln!("error: {failure}");
             ExitCode::from(failure.exit_code())

@@ -1,19 +1,21 @@
 //! `autotune --shape ...`: tunes one workload and keeps the record.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dsconv::cpu::{self, CpuModel};
 use dsconv::{Database, cost};
+use dsconv_tuning::journal::{Identity, Journal};
 use dsconv_tuning::worker::Program;
-use dsconv_tuning::{SearchSpace, TuneOptions, peak, tune_in_worker};
+use dsconv_tuning::{SearchSpace, StopReason, TuneOptions, peak, tune_in_worker};
 
 use crate::args::{self, TuneArgs};
 use crate::failure::Failure;
 use crate::flags::Request;
 use crate::output;
-use crate::progress::Progress;
+use crate::progress::{Progress, seconds};
 use crate::report::{Committed, DryRunReport, Report, SpaceReport};
 use crate::saving::Saving;
+use crate::watch::{Interrupt, Watch};
 
 /// Searches, commits, reports.
 pub(crate) fn tune(args: &TuneArgs) -> Result<(), Failure> {
@@ -31,17 +33,40 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<(), Failure> {
     let path = args::cache_path(args.machine.cache.as_ref(), &host)?;
     let peak_gflops = peak::fma_peak_gflops(args.machine.threads());
     let start = Instant::now();
-    let mut progress = Progress::new(&request.workload, peak_gflops, args.trials, talks);
+    let interrupt = Interrupt::listen()?;
+    let progress = Progress::new(&request.workload, peak_gflops, args.trials, talks);
+    let mut watch = Watch::new(progress, interrupt);
     let program = Program::this(["worker"]).map_err(Failure::because)?;
     let (workload, target) = (&request.workload, cpu::host_target());
-    let tuned = tune_in_worker(workload, &target, &options(args), &program, &mut progress);
-    progress.finish();
+    let mut options = options(args);
+    let identity = Identity::new(workload, &target, options.threads, options.objective);
+    let past = watch.resume(&path, &identity, args.anew);
+    if talks && !past.trials.is_empty() {
+        let (trials, spent) = (past.trials.len(), seconds(past.spent));
+        eprintln!("continues an earlier run: {trials} trials in {spent} (--anew forgets them)");
+    }
+    options.budget = budget_left(options.budget, past.spent);
+    options.resumed = past.trials;
+    let tuned = tune_in_worker(workload, &target, &options, &program, &mut watch);
+    let interrupted = matches!(&tuned, Ok(tuned) if tuned.stopped == StopReason::Cancelled);
+    let broken = watch.broken.take().filter(|_| talks);
+    let journal = watch.finish();
+    if let Some(reason) = broken {
+        eprintln!("no journal, so that a killed run would start anew: {reason}");
+    }
     let tuned = tuned.map_err(Failure::because)?;
 
     let mut database = Database::new(host);
     database.insert(tuned.record.clone());
     let committed = Committed::commit(&database, &path);
     let failed = committed.error.clone();
+    // Only now is nothing lost that the journal still holds.
+    if failed.is_none()
+        && !interrupted
+        && let Some(Err(error)) = journal.map(Journal::remove)
+    {
+        tracing::debug!(%error, "the journal stays");
+    }
     let report = Report::new(&request, &tuned, peak_gflops, start.elapsed(), committed);
     if args.verbosity.json {
         output::print_json(&report)?;
@@ -49,9 +74,15 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<(), Failure> {
         output::print(&report.to_string())?;
     }
     match failed {
+        None if interrupted => Err(Failure::Interrupted),
         None => Ok(()),
         Some(reason) => Err(Failure::NotCommitted { path, reason }),
     }
+}
+
+/// What an earlier run left of the budget; enough for a confirmation in any case.
+fn budget_left(budget: Duration, spent: Duration) -> Duration {
+    budget.saturating_sub(spent).max(budget / 6)
 }
 
 fn options(args: &TuneArgs) -> TuneOptions {
