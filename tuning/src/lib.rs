@@ -45,8 +45,10 @@ use worker::{Program, WorkerBench, WorkerError};
 
 pub mod bench;
 pub mod data;
+mod effort;
 mod fate;
 pub mod journal;
+pub mod landscape;
 pub mod measure;
 pub mod peak;
 mod progress;
@@ -56,6 +58,7 @@ pub mod trial;
 pub mod verify;
 pub mod worker;
 
+pub use effort::{Effort, UnknownEffort};
 pub use space::{SearchSpace, SpaceSummary};
 pub use strategy::{Strategy, StrategyKind, UnknownStrategy};
 pub use trial::{Outcome, Trial};
@@ -68,6 +71,9 @@ const FINALISTS: usize = 3;
 /// Part of the budget that the confirmation may take: one in so many.
 const CONFIRM_SHARE: u64 = 6;
 
+/// Part by which a trial must be faster than the best before it to count as a gain.
+pub const GAIN: f64 = 0.005;
+
 /// What to tune for, and for how long.
 #[derive(Clone, Debug)]
 pub struct TuneOptions {
@@ -77,6 +83,8 @@ pub struct TuneOptions {
     pub budget: Duration,
     /// Schedules to try at most, the untuned default included.
     pub max_trials: Option<u64>,
+    /// Trials that may pass without a gain of [`GAIN`] before the search ends.
+    pub plateau: Option<u64>,
     /// Fixes the data and the order of proposals.
     pub seed: u64,
     /// What proposes schedules.
@@ -90,12 +98,13 @@ pub struct TuneOptions {
 }
 
 impl Default for TuneOptions {
-    /// One thread, 10 s, seed 0, random, warm caches.
+    /// One thread, 10 s, seed 0, the model, warm caches.
     fn default() -> Self {
         Self {
             threads: 1,
             budget: Duration::from_secs(10),
             max_trials: None,
+            plateau: None,
             seed: 0,
             strategy: StrategyKind::default(),
             objective: Objective::Warm,
@@ -168,6 +177,8 @@ pub enum StopReason {
     Budget,
     /// The number of trials is reached.
     MaxTrials,
+    /// So many trials brought no gain.
+    Plateau,
     /// The observer asked for it.
     Cancelled,
 }
@@ -178,6 +189,7 @@ impl std::fmt::Display for StopReason {
             Self::Exhausted => "the whole space was tried",
             Self::Budget => "the budget was used up",
             Self::MaxTrials => "the number of trials was reached",
+            Self::Plateau => "further trials brought no gain",
             Self::Cancelled => "cancelled",
         })
     }

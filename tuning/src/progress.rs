@@ -10,7 +10,7 @@ use crate::measure::{Clock, Contender};
 use crate::space::SpaceSummary;
 use crate::strategy::Strategy;
 use crate::trial::Trial;
-use crate::{Observer, Phase, Status, StopReason, TuneOptions, Tuned};
+use crate::{GAIN, Observer, Phase, Status, StopReason, TuneOptions, Tuned};
 
 /// The trials so far and their observer.
 pub(crate) struct Progress<'a, C> {
@@ -20,6 +20,8 @@ pub(crate) struct Progress<'a, C> {
     trials: Vec<Trial>,
     tried: HashSet<Schedule>,
     best_us: Option<f64>,
+    /// Trials when the best was last improved by a gain worth the name, and the best then.
+    gained: (u64, f64),
 }
 
 impl<'a, C: Clock> Progress<'a, C> {
@@ -29,7 +31,8 @@ impl<'a, C: Clock> Progress<'a, C> {
         observer: &'a mut dyn Observer,
     ) -> Self {
         let (trials, tried) = (Vec::new(), HashSet::new());
-        Self { options, clock, observer, trials, tried, best_us: None }
+        let gained = (0, f64::INFINITY);
+        Self { options, clock, observer, trials, tried, best_us: None, gained }
     }
 
     pub(crate) fn started(&mut self, space: &SpaceSummary) {
@@ -56,6 +59,7 @@ impl<'a, C: Clock> Progress<'a, C> {
         measured.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         if let Some((us, _)) = measured.first() {
             self.best_us = Some(self.best_us.map_or(*us, |best| best.min(*us)));
+            self.gained = (self.trials.len() as u64, *us);
         }
         measured.into_iter().map(|(_, schedule)| schedule).collect()
     }
@@ -86,6 +90,9 @@ impl<'a, C: Clock> Progress<'a, C> {
     pub(crate) fn report(&mut self, strategy: &mut dyn Strategy, trial: Trial) {
         if let Some(us) = trial.median_us() {
             self.best_us = Some(self.best_us.map_or(us, |best| best.min(us)));
+            if us < (1.0 - GAIN) * self.gained.1 {
+                self.gained = (self.trials.len() as u64, us);
+            }
         }
         tracing::debug!(schedule = ?trial.schedule, outcome = %trial.outcome, "trial");
         strategy.observe(&trial);
@@ -106,10 +113,17 @@ impl<'a, C: Clock> Progress<'a, C> {
         if self.trials_left() == 0 { StopReason::MaxTrials } else { StopReason::Exhausted }
     }
 
+    fn is_on_plateau(&self) -> bool {
+        let passed = (self.trials.len() as u64).saturating_sub(self.gained.0);
+        self.options.plateau.is_some_and(|plateau| passed > plateau)
+    }
+
     /// Why the search should end before the next candidate, if it should.
     pub(crate) fn stop_reason(&mut self, is_over: bool) -> Option<StopReason> {
         if self.observer.is_cancelled() {
             Some(StopReason::Cancelled)
+        } else if self.is_on_plateau() {
+            Some(StopReason::Plateau)
         } else {
             is_over.then_some(StopReason::Budget)
         }

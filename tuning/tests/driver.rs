@@ -215,6 +215,26 @@ fn a_schedule_that_crashes_at_any_time_is_reported_once_and_never_wins() {
 }
 
 #[test]
+fn a_plateau_ends_the_search() {
+    let flat = |_: &Schedule| 1_000_000;
+    let mut bench = FakeBench::new(Noise::default(), 0, flat);
+    let flat_options = TuneOptions { plateau: Some(30), ..options(600.0) };
+    let tuned = run(&mut bench, &flat_options, &mut Quiet).expect("a record");
+    assert_eq!(tuned.stopped, StopReason::Plateau);
+    // A race is finished before anybody asks.
+    assert!((31..=31 + 2 * 8).contains(&tuned.trials.len()), "{}", tuned.trials.len());
+
+    // Gains put it off.
+    let best = space().sample(1, 5)[0];
+    let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));
+    let strategy = StrategyKind::Evolutionary;
+    let options = TuneOptions { plateau: Some(30), strategy, ..options(600.0) };
+    let tuned = run(&mut bench, &options, &mut Quiet).expect("a record");
+    assert_eq!(tuned.stopped, StopReason::Plateau);
+    assert!(tuned.trials.len() > 60, "{}", tuned.trials.len());
+}
+
+#[test]
 fn a_resumed_search_repeats_nothing_and_keeps_what_was_best() {
     let best = space().sample(1, 5)[0];
     let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));

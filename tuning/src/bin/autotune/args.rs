@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use dsconv::Database;
 use dsconv::cpu::CpuModel;
-use dsconv_tuning::StrategyKind;
+use dsconv_tuning::{Effort, StrategyKind};
 
 use crate::failure::Failure;
 use crate::flags::{StageFlags, WorkloadArgs};
@@ -54,15 +54,14 @@ pub(crate) struct TuneArgs {
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 
-    /// Time to spend, such as 500ms, 10s or 2m
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "10s",
-        value_parser = parse_budget,
-        help_heading = "Tuning"
-    )]
-    pub(crate) budget: Duration,
+    /// How much trouble to take: quick (a second or two), normal (10 s at most, less where nothing
+    /// is gained) or exhaustive (the whole space); the three flags below change parts of it
+    #[arg(long, value_name = "EFFORT", default_value_t, help_heading = "Tuning")]
+    pub(crate) effort: Effort,
+
+    /// Time to spend, such as 500ms, 10s or 2m; all of it, unless nothing is left to try
+    #[arg(long, value_name = "TIME", value_parser = parse_budget, help_heading = "Tuning")]
+    pub(crate) budget: Option<Duration>,
 
     /// Schedules to try at most
     #[arg(
@@ -73,7 +72,7 @@ pub(crate) struct TuneArgs {
     )]
     pub(crate) trials: Option<u64>,
 
-    /// How schedules are proposed: random or exhaustive [default: random]
+    /// How schedules are proposed: model, evolutionary, random or exhaustive
     #[arg(long, value_name = "STRATEGY", help_heading = "Tuning")]
     pub(crate) strategy: Option<StrategyKind>,
 
@@ -88,6 +87,10 @@ pub(crate) struct TuneArgs {
     /// Prints the workload, the search space and the untuned default, and times nothing
     #[arg(long, help_heading = "Tuning")]
     pub(crate) dry_run: bool,
+
+    /// Tries the whole space and writes the time of every schedule to a file, for tests of strategies
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) record_landscape: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) verbosity: VerbosityArgs,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use dsconv::cpu::{self, CpuModel};
 use dsconv::{Database, cost};
 use dsconv_tuning::journal::{Identity, Journal};
+use dsconv_tuning::landscape::Landscape;
 use dsconv_tuning::worker::Program;
 use dsconv_tuning::{SearchSpace, StopReason, TuneOptions, peak, tune_in_worker};
 
@@ -55,6 +56,11 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<(), Failure> {
         eprintln!("no journal, so that a killed run would start anew: {reason}");
     }
     let tuned = tuned.map_err(Failure::because)?;
+    if let Some(file) = &args.record_landscape {
+        let landscape = Landscape::of(&tuned, &target, &options);
+        std::fs::write(file, landscape.to_string())
+            .map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
+    }
 
     let mut database = Database::new(host);
     database.insert(tuned.record.clone());
@@ -86,14 +92,17 @@ fn budget_left(budget: Duration, spent: Duration) -> Duration {
 }
 
 fn options(args: &TuneArgs) -> TuneOptions {
-    let defaults = TuneOptions::default();
+    let effort = args.effort.options();
+    // Who names a budget, a number of trials or a strategy wants that much of it.
+    let is_named = args.budget.is_some() || args.trials.is_some() || args.strategy.is_some();
     TuneOptions {
         threads: args.machine.threads(),
-        budget: args.budget,
+        budget: args.budget.unwrap_or(effort.budget),
         max_trials: args.trials,
+        plateau: effort.plateau.filter(|_| !is_named),
         seed: args.seed,
-        strategy: args.strategy.unwrap_or(defaults.strategy),
-        ..defaults
+        strategy: args.strategy.unwrap_or(effort.strategy),
+        ..effort
     }
 }
 
