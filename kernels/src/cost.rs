@@ -26,7 +26,7 @@ const DEPTHWISE_TILES: [(u8, u8); 6] = [(1, 1), (2, 1), (4, 1), (7, 1), (2, 2), 
 const REGISTER_TILES: [(u8, u8); 10] =
     [(4, 2), (6, 2), (7, 2), (8, 2), (10, 2), (14, 2), (4, 4), (7, 3), (8, 3), (14, 1)];
 
-/// Times that every axis is gone through.
+/// Times that every axis is gone through at most.
 const ROUNDS: usize = 2;
 
 /// Rows of a depthwise register tile beyond which more rows gain little.
@@ -76,6 +76,7 @@ fn improved(
 ) -> (CheckedSchedule, f64) {
     let mut best = (start, estimate(&start, 1).cycles());
     for _ in 0..ROUNDS {
+        let before = best.1;
         for axis in [tile_rows, depthwise_tiles, pointwise_tiles, orders] {
             for candidate in axis(best.0.schedule(), workload) {
                 if let Ok(checked) = candidate.check(workload, target) {
@@ -85,6 +86,9 @@ fn improved(
                     }
                 }
             }
+        }
+        if best.1 == before {
+            break;
         }
     }
     best

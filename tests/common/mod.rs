@@ -78,6 +78,7 @@ pub(crate) fn record(workload: Workload, isa: Isa, median_us: f64) -> Record {
             seed: 7,
             date: "2026-01-02T03:04:05Z".to_owned(),
             default_us: 99.5,
+            contended: false,
         },
     }
 }
@@ -191,7 +192,15 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
                 schedule,
                 measurement: Measurement { median_us, min_us, spread_us, samples },
                 runner_up: runner_up.map(|(schedule, median_us)| RunnerUp { schedule, median_us }),
-                provenance: Provenance { version, strategy, trials, seed, date, default_us },
+                provenance: Provenance {
+                    version,
+                    strategy,
+                    trials,
+                    seed,
+                    date,
+                    default_us,
+                    contended: seed % 2 == 1,
+                },
             }
         },
     )

@@ -40,15 +40,18 @@ use dsconv_kernels::{CheckedSchedule, Schedule, Target, Workload, cost};
 
 use bench::{Bench, HostBench};
 use measure::{CONFIRM_SAMPLES, Clock, Contender, Race, SystemClock};
-use progress::Progress;
+use progress::{Conclusion, Progress};
 use worker::{Program, WorkerBench, WorkerError};
 
+pub mod batch;
 pub mod bench;
+pub mod contention;
 pub mod data;
 mod effort;
 mod fate;
 pub mod journal;
 pub mod landscape;
+pub mod machine;
 pub mod measure;
 pub mod peak;
 mod progress;
@@ -56,6 +59,7 @@ pub mod space;
 pub mod strategy;
 pub mod trial;
 pub mod verify;
+mod warm;
 pub mod worker;
 
 pub use effort::{Effort, UnknownEffort};
@@ -63,11 +67,14 @@ pub use space::{SearchSpace, SpaceSummary};
 pub use strategy::{Strategy, StrategyKind, UnknownStrategy};
 pub use trial::{Outcome, Trial};
 pub use verify::Mismatch;
+pub use warm::first_schedules;
 
 /// Schedules that race each other at once.
 const BATCH: usize = 8;
 /// Winners of a race that run in the next one, and in the confirmation.
 const FINALISTS: usize = 3;
+/// Confirmations at most, where others are contaminated.
+const MOST_CONFIRMATIONS: usize = 3;
 /// Part of the budget that the confirmation may take: one in so many.
 const CONFIRM_SHARE: u64 = 6;
 
@@ -208,6 +215,9 @@ pub struct Tuned {
     pub space: SpaceSummary,
     /// Why the search ended.
     pub stopped: StopReason,
+    /// What else used the machine during the confirmation, if anything did. The record then says
+    /// that it is contended.
+    pub contaminated: Option<String>,
 }
 
 impl Tuned {
@@ -388,8 +398,26 @@ pub fn search<B: Bench, C: Clock>(
     progress.confirming();
     race.set_until(budget_ns);
     lost_default.into_iter().for_each(|default| race.readmit(default));
-    let ranking: Vec<Trial> = race.confirm().iter().map(Contender::trial).collect();
-    Ok(progress.finish(ranking, default, space.clone(), stopped))
+    let contaminated = confirm(&mut race);
+    let ranking: Vec<Trial> = race.running().iter().map(Contender::trial).collect();
+    let result = Conclusion { space: space.clone(), stopped, contaminated };
+    Ok(progress.finish(ranking, default, result))
+}
+
+/// Confirms, and again where something else used the machine meanwhile. Tells what did so in the
+/// last attempt.
+fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
+    race.contamination();
+    race.confirm();
+    let mut contaminated = race.contamination();
+    for _ in 1..MOST_CONFIRMATIONS {
+        if contaminated.is_none() || race.is_over() {
+            break;
+        }
+        race.confirm();
+        contaminated = race.contamination();
+    }
+    contaminated
 }
 
 /// Takes note of the trials of an earlier run, and lets the best of them race again.

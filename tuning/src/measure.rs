@@ -32,6 +32,8 @@ const MOST_REPEATS: u64 = 10_000;
 pub const RACE_SAMPLES: usize = 5;
 /// Samples per schedule in the confirmation, if the budget allows.
 pub const CONFIRM_SAMPLES: usize = 31;
+/// Rounds of a confirmation from which on pairs decide.
+const LEAST_PAIRS: usize = 5;
 /// A candidate whose single run takes this many times the best's median is dropped without a
 /// sample.
 const HOPELESS_RUN: f64 = 3.0;
@@ -168,6 +170,9 @@ pub struct Contender<K> {
     stale_us: Vec<f64>,
     /// What became of it, if it can no longer run.
     failure: Option<Outcome>,
+    /// Whether it comes from an earlier race. It leaves by a median only: in hundreds of races two
+    /// interrupted samples in a row would otherwise end the best one's run some day.
+    is_incumbent: bool,
 }
 
 impl<K> Contender<K> {
@@ -198,8 +203,8 @@ impl<K> Contender<K> {
     }
 
     fn is_behind(&self, best_us: f64) -> bool {
-        if self.failure.is_some() {
-            return true;
+        if self.failure.is_some() || self.is_incumbent {
+            return self.failure.is_some();
         }
         let fastest = self.samples_us.iter().copied().fold(f64::INFINITY, f64::min);
         let margin = MARGINS[self.samples_us.len().min(MARGINS.len()) - 1];
@@ -272,8 +277,9 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// Always runs the candidate once, whatever the time.
     pub fn enter(&mut self, schedule: Schedule, kernel: B::Kernel) -> Option<Contender<B::Kernel>> {
         let (samples_us, stale_us, failure) = (Vec::new(), Vec::new(), None);
+        let is_incumbent = false;
         let mut contender =
-            Contender { schedule, kernel, repeats: 1, samples_us, stale_us, failure };
+            Contender { schedule, kernel, repeats: 1, samples_us, stale_us, failure, is_incumbent };
         match self.first_look(&mut contender) {
             Ok(true) => {
                 self.running.push(contender);
@@ -360,15 +366,19 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// samples taken side by side.
     pub fn refresh(&mut self) {
         for contender in &mut self.running {
+            contender.is_incumbent = true;
             let last = contender.samples_us.len() - 1;
             contender.samples_us.drain(..last);
         }
     }
 
     /// Samples all contenders in turn with nothing carried over, [`CONFIRM_SAMPLES`] each or
-    /// until time is up, and sorts them by their medians. Every second round runs in reverse, so
-    /// that nobody always follows the same neighbour and a steady drift cancels. Contenders that
-    /// time leaves without a fresh sample keep what they had.
+    /// until time is up, and sorts them. Every second round runs in reverse, so that nobody always
+    /// follows the same neighbour and a steady drift cancels. Contenders that time leaves without a
+    /// fresh sample keep what they had.
+    ///
+    /// They are sorted by pairs: each sample over that of the best median *in the same round*, and
+    /// the median of these ratios. A core that changes its speed meets both of a pair.
     pub fn confirm(&mut self) -> &[Contender<B::Kernel>] {
         for contender in &mut self.running {
             contender.stale_us = std::mem::take(&mut contender.samples_us);
@@ -384,7 +394,28 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             }
         }
         self.sort();
+        self.sort_by_pairs();
         &self.running
+    }
+
+    /// Sorts by each contender's time over the first one's in the same round.
+    fn sort_by_pairs(&mut self) {
+        let Some(first) = self.running.first() else { return };
+        let reference = first.samples_us.clone();
+        if self.running.iter().any(|it| it.samples_us.len() < LEAST_PAIRS) {
+            return;
+        }
+        self.running.sort_by_cached_key(|contender| {
+            let pairs = contender.samples_us.iter().zip(&reference);
+            let ratios: Vec<f64> = pairs.map(|(own, other)| own / other).collect();
+            // Positive floats are ordered as their bits are.
+            median(&ratios).to_bits()
+        });
+    }
+
+    /// Why the samples since the last call cannot be trusted, if something else used the machine.
+    pub fn contamination(&mut self) -> Option<String> {
+        self.bench.contamination()
     }
 
     /// One sample of each contender that has fewer than `wanted`; whether there was any and time

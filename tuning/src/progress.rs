@@ -12,6 +12,13 @@ use crate::strategy::Strategy;
 use crate::trial::Trial;
 use crate::{GAIN, Observer, Phase, Status, StopReason, TuneOptions, Tuned};
 
+/// What is known at the end beside the trials.
+pub(crate) struct Conclusion {
+    pub(crate) space: SpaceSummary,
+    pub(crate) stopped: StopReason,
+    pub(crate) contaminated: Option<String>,
+}
+
 /// The trials so far and their observer.
 pub(crate) struct Progress<'a, C> {
     options: &'a TuneOptions,
@@ -135,9 +142,9 @@ impl<'a, C: Clock> Progress<'a, C> {
         self,
         mut ranking: Vec<Trial>,
         default: &CheckedSchedule,
-        space: SpaceSummary,
-        stopped: StopReason,
+        conclusion: Conclusion,
     ) -> Tuned {
+        let Conclusion { space, stopped, contaminated } = conclusion;
         let is_default = |trial: &&Trial| trial.schedule == *default.schedule();
         let of_default = ranking.iter().chain(&self.trials).find(is_default);
         let default_trial = of_default.expect("the default is tried first").clone();
@@ -165,9 +172,11 @@ impl<'a, C: Clock> Progress<'a, C> {
                 seed: options.seed,
                 date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
                 default_us: measurement(&default_trial).median_us,
+                contended: contaminated.is_some(),
             },
         };
-        Tuned { record, trials: self.trials, default: default_trial, space, stopped }
+        let (trials, default) = (self.trials, default_trial);
+        Tuned { record, trials, default, space, stopped, contaminated }
     }
 
     fn status(&self, phase: Phase) -> Status {

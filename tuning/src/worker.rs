@@ -247,6 +247,15 @@ impl Bench for WorkerBench {
         }
     }
 
+    fn contamination(&mut self) -> Option<String> {
+        // A worker that is gone took its samples with it.
+        self.process.as_ref()?;
+        match self.ask(&Request::Contamination, LEAST_LIMIT) {
+            Ok(Reply::Contamination { reason }) => reason,
+            _ => None,
+        }
+    }
+
     fn is_repeatable(&self) -> bool {
         self.hello.objective == Objective::Warm
     }

@@ -1,5 +1,9 @@
 //! The `autotune` command from outside: exit codes, messages, files.
 
+#[path = "cli/batch.rs"]
+mod batch;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/explain.rs"]
 mod explain;
 #[path = "cli/interrupted.rs"]

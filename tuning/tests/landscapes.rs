@@ -90,6 +90,9 @@ fn the_model_finds_in_few_trials_what_takes_others_many() {
         }
     }
     let mean = |kind, trials| geometric_mean(&after[&(kind, trials)]);
+    for kind in StrategyKind::ALL {
+        println!("{:<13} 64: {:.3}  256: {:.3}", kind.name(), mean(kind, 64), mean(kind, 256));
+    }
     assert!(mean(StrategyKind::Model, 64) < 1.02);
     for trials in [64, 256] {
         let of_model = mean(StrategyKind::Model, trials);

@@ -17,6 +17,8 @@ pub(super) enum Request {
     Prepare { id: u64, schedule: Schedule },
     /// Run so many times.
     Sample { id: u64, repeats: u64 },
+    /// Tell why the samples since the last such request cannot be trusted.
+    Contamination,
     /// Forget kernels.
     Drop { ids: Vec<u64> },
 }
@@ -44,6 +46,8 @@ pub(super) enum Reply {
     Failed(Fate),
     /// Time of the runs asked for.
     Sample { ns: u64 },
+    /// Why samples cannot be trusted, if so.
+    Contamination { reason: Option<String> },
     /// A request that makes no sense.
     Refused { message: String },
 }

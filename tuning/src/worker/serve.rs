@@ -94,6 +94,7 @@ impl Worker {
                     }
                 }
             },
+            Request::Contamination => Reply::Contamination { reason: self.bench.contamination() },
             Request::Drop { ids } => {
                 for id in ids {
                     self.kernels.remove(&id);

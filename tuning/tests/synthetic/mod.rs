@@ -56,6 +56,11 @@ pub struct FakeBench<F> {
     /// Whether a schedule that has run so often crashes now.
     pub crashes: fn(&Schedule, usize) -> bool,
     pub repeatable: bool,
+    /// A second speed, as of a core whose frequency changes: how much slower, and how long each
+    /// lasts.
+    pub second_speed: Option<(f64, u64)>,
+    /// Whether each question for contamination is answered by yes, the next one first.
+    pub contaminated: Vec<bool>,
 }
 
 pub const NONE: fn(&Schedule) -> bool = |_| false;
@@ -74,6 +79,8 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
             computes_wrong: NONE,
             crashes: |_, _| false,
             repeatable: true,
+            second_speed: None,
+            contaminated: Vec::new(),
         }
     }
 
@@ -89,6 +96,11 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
         let mut ns = (self.true_ns)(kernel) as f64;
         ns *= 1.0 + drift * start as f64 / 1e9;
         ns *= 1.0 + jitter * self.rng.random_range(-1.0..=1.0);
+        if let Some((factor, lasts_ns)) = self.second_speed
+            && start / lasts_ns % 2 == 1
+        {
+            ns *= factor;
+        }
         let mut ns = ns as u64;
         if self.rng.random_bool(interruptions) {
             ns += interruption_ns;
@@ -138,6 +150,11 @@ impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
 
     fn is_repeatable(&self) -> bool {
         self.repeatable
+    }
+
+    fn contamination(&mut self) -> Option<String> {
+        let is_contaminated = !self.contaminated.is_empty() && self.contaminated.remove(0);
+        is_contaminated.then(|| "a neighbour".to_owned())
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use dsconv::Database;
 use dsconv::cpu::CpuModel;
+use dsconv_tuning::batch::Shard;
 use dsconv_tuning::{Effort, StrategyKind};
 
 use crate::failure::Failure;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Prints the schedule of a workload, where it came from, its CLIF and its machine code
     Explain(Box<ExplainArgs>),
+    /// Prints what a tuner sees of this machine and what to mend before tuning on it
+    Doctor(DoctorArgs),
     /// Compiles and times schedules for another autotune process, which speaks to it in lines
     #[command(hide = true)]
     Worker,
@@ -50,6 +53,20 @@ pub(crate) enum Command {
 pub(crate) struct TuneArgs {
     #[command(flatten)]
     pub(crate) workload: WorkloadArgs,
+
+    /// Tunes the workloads of a file instead, one a line, in their text form or as benchdnn's
+    /// descriptors, a weight before them if it is not 1; the heaviest first, and none twice
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Batch",
+        conflicts_with_all = ["workload", "array_flags", "stage_flags", "record_landscape"]
+    )]
+    pub(crate) batch: Option<PathBuf>,
+
+    /// Tunes one of N parts of the batch, such as 1/8 to 8/8
+    #[arg(long, value_name = "i/N", help_heading = "Batch")]
+    pub(crate) shard: Option<Shard>,
 
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
@@ -220,6 +237,30 @@ pub(crate) struct ExplainArgs {
     /// Leaves out the machine code
     #[arg(long)]
     pub(crate) no_asm: bool,
+}
+
+/// Flags of `autotune doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Threads that are to be tuned for
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
+    threads: u16,
+
+    /// Prints one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl DoctorArgs {
+    /// Threads that are to be tuned for.
+    pub(crate) fn threads(&self) -> usize {
+        usize::from(self.threads)
+    }
 }
 
 impl MachineArgs {

@@ -2,15 +2,19 @@
 //!
 //! ```text
 //! autotune --shape 1x32x112x112                      tune and keep the record
+//! autotune --batch FILE --shard 1/8                  tune an eighth of the workloads of a file
 //! autotune run --input x.npy --weights w.npz --output y.npy
 //! autotune show                                      the records kept so far
 //! autotune explain --shape 1x32x112x112              schedule, CLIF and machine code
+//! autotune doctor                                    what to mend before tuning on this machine
 //! ```
 //!
 //! Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 interrupted.
 
 mod args;
+mod batch;
 mod disassembly;
+mod doctor;
 mod explain;
 mod failure;
 mod flags;
@@ -20,6 +24,7 @@ mod progress;
 mod report;
 mod run;
 mod saving;
+mod session;
 mod show;
 mod tensors;
 mod tune;
@@ -58,6 +63,7 @@ fn carry_out(cli: &Cli) -> Result<(), Failure> {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Show(args)) => show::show(args),
         Some(Command::Explain(args)) => explain::explain(args),
+        Some(Command::Doctor(args)) => doctor::doctor(args),
         Some(Command::Worker) => {
             let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
             dsconv_tuning::worker::serve(input, output).map_err(Failure::because)

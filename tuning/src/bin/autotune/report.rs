@@ -24,6 +24,8 @@ pub(crate) struct Report {
     trials: TrialsReport,
     elapsed_s: f64,
     stopped: String,
+    /// What else used the machine while the record's times were taken.
+    contaminated: Option<String>,
     committed: Committed,
 }
 
@@ -97,6 +99,7 @@ impl Report {
             trials: TrialsReport::of(tuned),
             elapsed_s: elapsed.as_secs_f64(),
             stopped: tuned.stopped.to_string(),
+            contaminated: tuned.contaminated.clone(),
             committed,
         }
     }
@@ -212,6 +215,9 @@ impl Display for Report {
                 self.stopped
             ),
         )?;
+        if let Some(reason) = &self.contaminated {
+            line(f, "contended", format_args!("{reason}; the record says so"))?;
+        }
         match &self.committed.error {
             None => line(f, "record", format_args!("in {}", self.committed.path)),
             Some(_) => line(f, "record", format_args!("NOT in {}, but here:", self.committed.path)),
