@@ -124,8 +124,8 @@ impl Identity {
     /// Its digits follow from all but the code generation, so that a journal of an earlier build is
     /// replaced and not left behind.
     pub fn path_beside(&self, cache: &Path) -> PathBuf {
-        let timeless = Self { version: String::new(), codegen: String::new(), ..self.clone() };
-        let text = serde_json::to_string(&timeless).expect("an identity is plain data");
+        let Self { workload, target, threads, objective, .. } = self;
+        let text = format!("{workload} {target:?} {threads} {objective:?}");
         cache.with_extension(format!("{:016x}.journal", hash(text.as_bytes())))
     }
 }

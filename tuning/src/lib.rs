@@ -21,14 +21,18 @@
 //! propose -> check -> compile -> verify -> race -> observe -> ... -> confirm -> Record
 //! ```
 //!
+//! [`tune_in_worker`] does the same with candidates in another process, so that a crash costs one of
+//! them; a [`journal`] keeps the trials of a run that dies; [`batch`] reads many workloads and
+//! divides them among machines; [`contention`] tells when something else used the machine.
+//!
 //! # What users of other tuners will look for
 //!
 //! - Every candidate is verified against the reference by equality, always; there is no switch.
 //! - The budget is a promise: it covers the reference, compilation and verification, and is
 //!   overrun by at most the one candidate in progress. The default schedule is tried even with no
 //!   budget at all, so there is always a verified record.
-//! - A seed fixes the data and the order of proposals. Which schedule wins still depends on the
-//!   times that this machine shows.
+//! - A seed fixes the data, and the order of proposals of the strategies that do not follow the
+//!   measured times. Which schedule wins still depends on the times that this machine shows.
 //! - Tuning cannot change results: all legal schedules compute the same bits (on CPUs without fused
 //!   multiply-adds: the same within the reference's error bound).
 //! - Restrictions are the rules of code generation, counted in [`SpaceSummary`].

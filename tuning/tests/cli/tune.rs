@@ -89,6 +89,18 @@ fn an_effort_is_one_word_for_strategy_budget_and_stop() {
 }
 
 #[test]
+fn cold_caches_make_a_record_of_their_own() {
+    let sandbox = Sandbox::new();
+    for objective in ["warm", "cold"] {
+        let line = format!("{SMALL} --cache c.toml --objective {objective} --json");
+        assert_eq!(sandbox.autotune(&line).json()["record"]["objective"], objective);
+    }
+    let cache = sandbox.autotune("show --cache c.toml --json").json();
+    assert_eq!(cache["records"].as_array().map(Vec::len), Some(2), "{cache}");
+    sandbox.autotune(&format!("{SMALL} --objective tepid")).fails(2, &["warm or cold"]);
+}
+
+#[test]
 fn two_threads_make_a_record_of_their_own() {
     let sandbox = Sandbox::new();
     for threads in [1, 2] {

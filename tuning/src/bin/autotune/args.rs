@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use dsconv::Database;
 use dsconv::cpu::CpuModel;
+use dsconv::{Database, Objective};
 use dsconv_tuning::batch::Shard;
 use dsconv_tuning::{Effort, StrategyKind};
 
@@ -92,6 +92,16 @@ pub(crate) struct TuneArgs {
     /// How schedules are proposed: model, evolutionary, random or exhaustive
     #[arg(long, value_name = "STRATEGY", help_heading = "Tuning")]
     pub(crate) strategy: Option<StrategyKind>,
+
+    /// State of the caches before each run: warm, as the run before left them, or cold, emptied
+    #[arg(
+        long,
+        value_name = "STATE",
+        default_value = "warm",
+        value_parser = parse_objective,
+        help_heading = "Tuning"
+    )]
+    pub(crate) objective: Objective,
 
     /// Seed of the search and of the test data
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Tuning")]
@@ -275,6 +285,14 @@ pub(crate) fn cache_path(given: Option<&PathBuf>, cpu: &CpuModel) -> Result<Path
     match given {
         Some(path) => Ok(path.clone()),
         None => Database::user_path(cpu).ok_or(Failure::NoCachePath),
+    }
+}
+
+fn parse_objective(text: &str) -> Result<Objective, String> {
+    match text {
+        "warm" => Ok(Objective::Warm),
+        "cold" => Ok(Objective::Cold),
+        _ => Err("caches are warm or cold".to_owned()),
     }
 }
 

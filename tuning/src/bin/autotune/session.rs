@@ -65,8 +65,8 @@ impl<'a> Session<'a> {
 
     /// Whether the cache has a record of a workload as it would be tuned now.
     pub(crate) fn has_record(&self, workload: &Workload) -> bool {
-        let threads = self.args.machine.threads();
-        self.known().lookup(workload, self.target.isa, threads).is_some()
+        let wanted = (workload, self.target.isa, self.args.machine.threads(), self.args.objective);
+        self.known().records().any(|it| (&it.workload, it.isa, it.threads, it.objective) == wanted)
     }
 
     /// Tunes a workload and commits the record.
@@ -127,6 +127,7 @@ impl<'a> Session<'a> {
             max_trials: args.trials,
             plateau: effort.plateau.filter(|_| !is_named),
             seed: args.seed,
+            objective: args.objective,
             strategy: args.strategy.unwrap_or(effort.strategy),
             ..effort
         }
