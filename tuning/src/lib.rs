@@ -77,6 +77,8 @@ pub use warm::first_schedules;
 const BATCH: usize = 8;
 /// Winners of a race that run in the next one, and in the confirmation.
 const FINALISTS: usize = 3;
+/// Losers by little that come back before the confirmation.
+const SECONDS: usize = 6;
 /// Confirmations at most, where others are contaminated.
 const MOST_CONFIRMATIONS: usize = 3;
 /// Part of the budget that the confirmation may take: one in so many.
@@ -356,8 +358,10 @@ pub fn search<B: Bench, C: Clock>(
         .filter(|first| first.check(workload, target).is_ok())
         .copied()
         .collect();
-    // The default may lose a race, but it comes back for the confirmation.
+    // The default may lose a race, but it comes back for the confirmation; and so do those that
+    // lost by less than noise.
     let mut lost_default = None;
+    let mut seconds: Vec<Contender<B::Kernel>> = Vec::new();
     let stopped = loop {
         let count = progress.trials_left().min(BATCH);
         let mut proposed: Vec<Schedule> = first.drain(..count.min(first.len())).collect();
@@ -368,6 +372,9 @@ pub fn search<B: Bench, C: Clock>(
             break progress.why_none_proposed();
         }
         progress.retain_new(&mut proposed);
+        if proposed.is_empty() {
+            continue;
+        }
         race.refresh();
         race.set_until(budget_ns - confirmation_ns(&race, budget_ns));
         let mut lost = Vec::new();
@@ -393,19 +400,37 @@ pub fn search<B: Bench, C: Clock>(
         lost.extend(race.keep_best(FINALISTS));
         progress.report_new(strategy, race.running());
         progress.report_new(strategy, &lost);
-        lost_default = lost_default.or(lost.into_iter().find(|lost| lost.schedule == schedule));
+        for contender in lost {
+            if contender.schedule == schedule {
+                lost_default = Some(contender);
+            } else if race.is_close(&contender) {
+                seconds.push(contender);
+            }
+        }
+        keep_closest(&mut seconds);
         if let Some(reason) = stop {
             break reason;
         }
     };
 
+    let is_default = |contender: &Contender<B::Kernel>| contender.schedule == schedule;
     progress.confirming();
     race.set_until(budget_ns);
+    seconds.into_iter().for_each(|second| race.readmit(second));
+    if race.running().len() > FINALISTS {
+        lost_default = race.qualify(FINALISTS).into_iter().find(is_default).or(lost_default);
+    }
     lost_default.into_iter().for_each(|default| race.readmit(default));
     let contaminated = confirm(&mut race);
     let ranking: Vec<Trial> = race.running().iter().map(Contender::trial).collect();
     let result = Conclusion { space: space.clone(), stopped, contaminated };
     Ok(progress.finish(ranking, default, result))
+}
+
+/// Keeps the fastest of those that lost by little.
+fn keep_closest<K>(seconds: &mut Vec<Contender<K>>) {
+    seconds.sort_by(|a, b| a.measurement().median_us.total_cmp(&b.measurement().median_us));
+    seconds.truncate(SECONDS);
 }
 
 /// Confirms, and again where something else used the machine meanwhile. Tells what did so in the

@@ -32,6 +32,10 @@ const MOST_REPEATS: u64 = 10_000;
 pub const RACE_SAMPLES: usize = 5;
 /// Samples per schedule in the confirmation, if the budget allows.
 pub const CONFIRM_SAMPLES: usize = 31;
+/// Samples per schedule before a confirmation, to choose who takes part.
+pub const QUALIFYING_SAMPLES: usize = 9;
+/// How far behind the best median noise may put a contender that is no slower.
+const CLOSE: f64 = 1.03;
 /// Rounds of a confirmation from which on pairs decide.
 const LEAST_PAIRS: usize = 5;
 /// A candidate whose single run takes this many times the best's median is dropped without a
@@ -357,6 +361,14 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         &self.running
     }
 
+    /// Whether a contender that lost is so close to the best that noise may have decided.
+    pub fn is_close(&self, lost: &Contender<B::Kernel>) -> bool {
+        let best_us = self.best_us().unwrap_or(0.0);
+        lost.failure.is_none()
+            && lost.samples_us.len() >= RACE_SAMPLES
+            && lost.median_us() <= CLOSE * best_us
+    }
+
     /// Lets a contender into the race again.
     pub fn readmit(&mut self, contender: Contender<B::Kernel>) {
         self.running.push(contender);
@@ -380,31 +392,43 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// They are sorted by pairs: each sample over that of the best median *in the same round*, and
     /// the median of these ratios. A core that changes its speed meets both of a pair.
     pub fn confirm(&mut self) -> &[Contender<B::Kernel>] {
+        self.sample_afresh(CONFIRM_SAMPLES);
+        &self.running
+    }
+
+    /// A short confirmation of [`QUALIFYING_SAMPLES`], after which the best `count` stay. The
+    /// others are returned.
+    pub fn qualify(&mut self, count: usize) -> Vec<Contender<B::Kernel>> {
+        self.sample_afresh(QUALIFYING_SAMPLES);
+        self.running.split_off(count.min(self.running.len()))
+    }
+
+    /// Samples everybody in turn with nothing carried over, and sorts.
+    fn sample_afresh(&mut self, wanted: usize) {
         for contender in &mut self.running {
             contender.stale_us = std::mem::take(&mut contender.samples_us);
         }
-        while self.sample_each(CONFIRM_SAMPLES) {
+        while self.sample_each(wanted) {
             self.running.reverse();
             self.running.retain(|contender| contender.failure.is_none());
         }
         self.running.retain(|contender| contender.failure.is_none());
+        let has_pairs = self.running.iter().all(|it| it.samples_us.len() >= LEAST_PAIRS);
         for contender in &mut self.running {
             if contender.samples_us.is_empty() {
                 contender.samples_us = std::mem::take(&mut contender.stale_us);
             }
         }
         self.sort();
-        self.sort_by_pairs();
-        &self.running
+        if has_pairs {
+            self.sort_by_pairs();
+        }
     }
 
     /// Sorts by each contender's time over the first one's in the same round.
     fn sort_by_pairs(&mut self) {
         let Some(first) = self.running.first() else { return };
         let reference = first.samples_us.clone();
-        if self.running.iter().any(|it| it.samples_us.len() < LEAST_PAIRS) {
-            return;
-        }
         self.running.sort_by_cached_key(|contender| {
             let pairs = contender.samples_us.iter().zip(&reference);
             let ratios: Vec<f64> = pairs.map(|(own, other)| own / other).collect();
