@@ -33,12 +33,21 @@ fn part_of_some_schedules() -> String {
 fn a_crash_costs_one_candidate_whatever_its_signal() {
     let part = part_of_some_schedules();
     let part = part.trim();
-    for fault in ["abort", "segv", "ill", "exit", "panic"] {
+    for (fault, how) in [
+        ("abort", "SIGABRT"),
+        ("segv", "SIGSEGV"),
+        ("ill", "SIGILL"),
+        ("exit", "exit code 3"),
+        ("panic", "asked for"),
+    ] {
         let report = with_faults(SMALL, &format!("{fault}:{part}"));
         let (crashed, measured) = (count(&report, "crashed"), count(&report, "measured"));
         assert!(crashed > 0, "{fault}: {report}");
         assert!(measured > 0, "{fault}: {report}");
         assert_eq!(crashed + measured, 40, "{fault}: {report}");
+        let failure = &report["failures"][0];
+        assert!(failure["outcome"].to_string().contains(how), "{failure}");
+        assert!(failure["schedule"].to_string().contains(part), "{failure}");
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Report {
     saving: Saving,
     space: SpaceReport,
     trials: TrialsReport,
+    /// The first trials that were not measured.
+    failures: Vec<FailureReport>,
     elapsed_s: f64,
     stopped: String,
     /// What else used the machine while the record's times were taken.
@@ -68,6 +70,17 @@ struct TrialsReport {
     timed_out: usize,
 }
 
+/// A trial that was not measured.
+#[derive(Serialize)]
+struct FailureReport {
+    schedule: String,
+    outcome: String,
+}
+
+/// Failures in JSON, and in text.
+const MOST_FAILURES: usize = 50;
+const MOST_LINES: usize = 3;
+
 /// What a dry run knows.
 #[derive(Serialize)]
 pub(crate) struct DryRunReport {
@@ -97,6 +110,7 @@ impl Report {
             saving: Saving::of(&request.workload),
             space: SpaceReport::of(&tuned.space),
             trials: TrialsReport::of(tuned),
+            failures: failures(tuned),
             elapsed_s: elapsed.as_secs_f64(),
             stopped: tuned.stopped.to_string(),
             contaminated: tuned.contaminated.clone(),
@@ -131,6 +145,17 @@ impl SpaceReport {
                 .collect(),
         }
     }
+}
+
+fn failures(tuned: &Tuned) -> Vec<FailureReport> {
+    let failed = tuned.trials.iter().filter(|trial| trial.measurement().is_none());
+    failed
+        .take(MOST_FAILURES)
+        .map(|trial| FailureReport {
+            schedule: trial.schedule.to_string(),
+            outcome: trial.outcome.to_string(),
+        })
+        .collect()
 }
 
 impl TrialsReport {
@@ -215,6 +240,9 @@ impl Display for Report {
                 self.stopped
             ),
         )?;
+        for failure in self.failures.iter().take(MOST_LINES) {
+            line(f, "failed", format_args!("{}: {}", failure.schedule, failure.outcome))?;
+        }
         if let Some(reason) = &self.contaminated {
             line(f, "contended", format_args!("{reason}; the record says so"))?;
         }
