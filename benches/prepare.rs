@@ -87,6 +87,7 @@ fn database(blocks: impl Iterator<Item = Workload>) -> Database {
                 seed: 0,
                 date: "2026-01-01T00:00:00Z".to_owned(),
                 default_us: 1.0,
+                contended: false,
             },
         });
     }

@@ -1,4 +1,8 @@
-//! Analytic cost: the schedule of a workload that nobody has tuned.
+//! Analytic cost: ranks schedules before any is compiled, and so finds the schedule of a workload
+//! that nobody has tuned.
+//!
+//! [`estimate`] counts instructions per port, footprints per cache level and tails from the same
+//! plan that code generation follows.
 
 use crate::schedule::{
     CheckedSchedule, DepthwiseTile, Family, Fusion, LoopOrder, Packing, PointwiseTile, Schedule,
@@ -6,6 +10,24 @@ use crate::schedule::{
 };
 use crate::target::Target;
 use crate::workload::{Layout, Workload};
+
+mod estimate;
+mod machine;
+
+pub use estimate::{Estimate, estimate};
+
+/// Rows of tiles that the default is chosen from, beside fractions of the plane.
+const TILE_ROWS: [usize; 6] = [1, 2, 4, 7, 14, 28];
+
+/// Rows and vectors of depthwise register tiles that it is chosen from.
+const DEPTHWISE_TILES: [(u8, u8); 6] = [(1, 1), (2, 1), (4, 1), (7, 1), (2, 2), (4, 2)];
+
+/// Broadcasts and vectors of pointwise register tiles that it is chosen from.
+const REGISTER_TILES: [(u8, u8); 10] =
+    [(4, 2), (6, 2), (7, 2), (8, 2), (10, 2), (14, 2), (4, 4), (7, 3), (8, 3), (14, 1)];
+
+/// Times that every axis is gone through at most.
+const ROUNDS: usize = 2;
 
 /// Rows of a depthwise register tile beyond which more rows gain little.
 const DEPTHWISE_ROWS: usize = 4;
@@ -19,12 +41,99 @@ const POINTWISE_TILES: [(u8, u8); 5] = [(8, 3), (6, 2), (4, 2), (2, 2), (1, 1)];
 
 /// The schedule of an untuned workload. Every workload has one.
 ///
+/// From a rule of thumb in each family, one axis after the other is set to the value of the least
+/// [estimate], which takes a millisecond or two.
+///
 /// # Panics
 ///
 /// If even the smallest schedule is illegal, which would be a bug of this crate.
 pub fn default_schedule(workload: &Workload, target: &Target) -> CheckedSchedule {
+    let own = default_family(workload);
+    let improved = families(workload)
+        .into_iter()
+        .filter_map(|family| rule_of_thumb(workload, target, family))
+        .map(|start| improved(start, workload, target))
+        .min_by(|a, b| a.1.total_cmp(&b.1));
+    improved
+        .map(|(schedule, _)| schedule)
+        .or_else(|| rule_of_thumb(workload, target, own))
+        .unwrap_or_else(|| panic!("no default schedule for {workload}"))
+}
+
+/// Families that serve the workload's layout.
+fn families(workload: &Workload) -> Vec<Family> {
+    match workload.layout() {
+        Layout::Nhwc => vec![Family::Nhwc],
+        Layout::Nchw => vec![Family::Pixels, Family::ChannelsPlanar, Family::ChannelsBlocked],
+    }
+}
+
+/// The best by [`estimate`] of those that differ in one axis after the other, and its cycles.
+fn improved(
+    start: CheckedSchedule,
+    workload: &Workload,
+    target: &Target,
+) -> (CheckedSchedule, f64) {
+    let mut best = (start, estimate(&start, 1).cycles());
+    for _ in 0..ROUNDS {
+        let before = best.1;
+        for axis in [tile_rows, depthwise_tiles, pointwise_tiles, orders] {
+            for candidate in axis(best.0.schedule(), workload) {
+                if let Ok(checked) = candidate.check(workload, target) {
+                    let cycles = estimate(&checked, 1).cycles();
+                    if cycles < best.1 {
+                        best = (checked, cycles);
+                    }
+                }
+            }
+        }
+        if best.1 == before {
+            break;
+        }
+    }
+    best
+}
+
+fn tile_rows(schedule: &Schedule, workload: &Workload) -> Vec<Schedule> {
+    let [rows, _] = workload.output_extent();
+    let all = TILE_ROWS.into_iter().chain([rows.div_ceil(2), rows]);
+    all.filter_map(|rows| u16::try_from(rows).ok())
+        .map(|tile_rows| Schedule { tile_rows, ..*schedule })
+        .collect()
+}
+
+fn depthwise_tiles(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
+    let Some(tile) = schedule.depthwise else { return Vec::new() };
+    let with = |(rows, vectors), tail| DepthwiseTile { rows, vectors, tail, ..tile };
+    DEPTHWISE_TILES
+        .into_iter()
+        .flat_map(|size| [Tail::Overlap, Tail::Narrow, Tail::Overrun].map(|tail| with(size, tail)))
+        .map(|tile| Schedule { depthwise: Some(tile), ..*schedule })
+        .collect()
+}
+
+fn pointwise_tiles(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
+    let Some(tile) = schedule.pointwise else { return Vec::new() };
+    let with = |(broadcasts, vectors), tail| {
+        let tile = PointwiseTile { broadcasts, vectors, tail, unroll: 4, ..tile };
+        Schedule { pointwise: Some(tile), ..*schedule }
+    };
+    REGISTER_TILES
+        .into_iter()
+        .flat_map(|size| [Tail::Overlap, Tail::Narrow].map(|tail| with(size, tail)))
+        .collect()
+}
+
+fn orders(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
+    let Some(tile) = schedule.pointwise else { return Vec::new() };
+    [LoopOrder::ChannelsOuter, LoopOrder::PixelsOuter]
+        .map(|order| Schedule { pointwise: Some(PointwiseTile { order, ..tile }), ..*schedule })
+        .to_vec()
+}
+
+/// A plausible schedule of a family, if it has a legal one.
+fn rule_of_thumb(workload: &Workload, target: &Target, family: Family) -> Option<CheckedSchedule> {
     let [rows, cols] = workload.output_extent();
-    let family = default_family(workload);
     let tile_bytes = cols * workload.middle_channels() * size_of::<f32>();
     let fitting_rows = (target.l2_bytes / 2 / tile_bytes).clamp(1, rows);
     // Tiles of the same size, as far as possible.
@@ -54,10 +163,7 @@ pub fn default_schedule(workload: &Workload, target: &Target) -> CheckedSchedule
             }
         }
     }
-    candidates
-        .into_iter()
-        .find_map(|schedule| schedule.check(workload, target).ok())
-        .unwrap_or_else(|| panic!("no default schedule for {workload}"))
+    candidates.into_iter().find_map(|schedule| schedule.check(workload, target).ok())
 }
 
 fn default_family(workload: &Workload) -> Family {

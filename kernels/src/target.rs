@@ -20,7 +20,7 @@ pub enum Isa {
 }
 
 /// What code generation and the search know of the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Instruction set.
     pub isa: Isa,

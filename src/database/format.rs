@@ -44,8 +44,16 @@ const RECORD: &[&str] = &[
 ];
 const MEASUREMENT: &[&str] = &["median_us", "min_us", "spread_us", "samples"];
 const RUNNER_UP: &[&str] = &["median_us", "schedule"];
-const PROVENANCE: &[&str] =
-    &["version", "code_generation", "strategy", "trials", "seed", "date", "default_us"];
+const PROVENANCE: &[&str] = &[
+    "version",
+    "code_generation",
+    "strategy",
+    "trials",
+    "seed",
+    "date",
+    "default_us",
+    "contended",
+];
 
 /// More warnings than anybody reads; a bound for files of strangers.
 const MOST_WARNINGS: usize = 1000;

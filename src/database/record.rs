@@ -88,6 +88,9 @@ pub struct Provenance {
     /// Median of the untuned default, measured in the same rounds, in microseconds.
     #[serde(with = "thousandths")]
     pub default_us: f64,
+    /// Whether something else used the machine while the record's times were taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contended: bool,
 }
 
 impl Measurement {

@@ -90,6 +90,7 @@ pub(crate) fn record(workload: Workload, isa: Isa, median_us: f64) -> Record {
             seed: 7,
             date: "2026-01-02T03:04:05Z".to_owned(),
             default_us: 99.5,
+            contended: false,
         },
     }
 }
@@ -212,6 +213,7 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
                     seed,
                     date,
                     default_us,
+                    contended: seed % 2 == 1,
                 },
             }
         },

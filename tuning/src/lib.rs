@@ -21,14 +21,18 @@
 //! propose -> check -> compile -> verify -> race -> observe -> ... -> confirm -> Record
 //! ```
 //!
+//! [`tune_in_worker`] does the same with candidates in another process, so that a crash costs one of
+//! them; a [`journal`] keeps the trials of a run that dies; [`batch`] reads many workloads and
+//! divides them among machines; [`contention`] tells when something else used the machine.
+//!
 //! # What users of other tuners will look for
 //!
 //! - Every candidate is verified against the reference by equality, always; there is no switch.
 //! - The budget is a promise: it covers the reference, compilation and verification, and is
 //!   overrun by at most the one candidate in progress. The default schedule is tried even with no
 //!   budget at all, so there is always a verified record.
-//! - A seed fixes the data and the order of proposals. Which schedule wins still depends on the
-//!   times that this machine shows.
+//! - A seed fixes the data, and the order of proposals of the strategies that do not follow the
+//!   measured times. Which schedule wins still depends on the times that this machine shows.
 //! - Tuning cannot change results: all legal schedules compute the same bits (on CPUs without fused
 //!   multiply-adds: the same within the reference's error bound).
 //! - Restrictions are the rules of code generation, counted in [`SpaceSummary`].
@@ -40,10 +44,18 @@ use dsconv_kernels::{CheckedSchedule, Schedule, Target, Workload, cost};
 
 use bench::{Bench, HostBench};
 use measure::{CONFIRM_SAMPLES, Clock, Contender, Race, SystemClock};
-use progress::Progress;
+use progress::{Conclusion, Progress};
+use worker::{Program, WorkerBench, WorkerError};
 
+pub mod batch;
 pub mod bench;
+pub mod contention;
 pub mod data;
+mod effort;
+mod fate;
+pub mod journal;
+pub mod landscape;
+pub mod machine;
 pub mod measure;
 pub mod peak;
 mod progress;
@@ -51,21 +63,32 @@ pub mod space;
 pub mod strategy;
 pub mod trial;
 pub mod verify;
+mod warm;
+pub mod worker;
 
+pub use effort::{Effort, UnknownEffort};
 pub use space::{SearchSpace, SpaceSummary};
 pub use strategy::{Strategy, StrategyKind, UnknownStrategy};
 pub use trial::{Outcome, Trial};
 pub use verify::Mismatch;
+pub use warm::first_schedules;
 
 /// Schedules that race each other at once.
 const BATCH: usize = 8;
 /// Winners of a race that run in the next one, and in the confirmation.
 const FINALISTS: usize = 3;
+/// Losers by little that come back before the confirmation.
+const SECONDS: usize = 6;
+/// Confirmations at most, where others are contaminated.
+const MOST_CONFIRMATIONS: usize = 3;
 /// Part of the budget that the confirmation may take: one in so many.
 const CONFIRM_SHARE: u64 = 6;
 
+/// Part by which a trial must be faster than the best before it to count as a gain.
+pub const GAIN: f64 = 0.005;
+
 /// What to tune for, and for how long.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct TuneOptions {
     /// Threads that will run the workload.
     pub threads: usize,
@@ -73,24 +96,33 @@ pub struct TuneOptions {
     pub budget: Duration,
     /// Schedules to try at most, the untuned default included.
     pub max_trials: Option<u64>,
+    /// Trials that may pass without a gain of [`GAIN`] before the search ends.
+    pub plateau: Option<u64>,
     /// Fixes the data and the order of proposals.
     pub seed: u64,
     /// What proposes schedules.
     pub strategy: StrategyKind,
     /// State of the caches before each run.
     pub objective: Objective,
+    /// Trials of an earlier run that was cut short. They count, and are not repeated.
+    pub resumed: Vec<Trial>,
+    /// Schedules to try before those of the strategy, such as the winners of similar workloads.
+    pub first: Vec<Schedule>,
 }
 
 impl Default for TuneOptions {
-    /// One thread, 10 s, seed 0, random, warm caches.
+    /// One thread, 10 s, seed 0, the model, warm caches.
     fn default() -> Self {
         Self {
             threads: 1,
             budget: Duration::from_secs(10),
             max_trials: None,
+            plateau: None,
             seed: 0,
             strategy: StrategyKind::default(),
             objective: Objective::Warm,
+            resumed: Vec::new(),
+            first: Vec::new(),
         }
     }
 }
@@ -99,6 +131,9 @@ impl Default for TuneOptions {
 pub trait Observer {
     /// The space is known; nothing has been tried.
     fn started(&mut self, _space: &SpaceSummary) {}
+
+    /// A schedule was verified, has a first sample and takes part in a race. Its fate follows.
+    fn entered(&mut self, _trial: &Trial, _status: &Status) {}
 
     /// A schedule's fate is known. Those of one race are reported together.
     fn trial(&mut self, _trial: &Trial, _status: &Status) {}
@@ -155,6 +190,8 @@ pub enum StopReason {
     Budget,
     /// The number of trials is reached.
     MaxTrials,
+    /// So many trials brought no gain.
+    Plateau,
     /// The observer asked for it.
     Cancelled,
 }
@@ -165,6 +202,7 @@ impl std::fmt::Display for StopReason {
             Self::Exhausted => "the whole space was tried",
             Self::Budget => "the budget was used up",
             Self::MaxTrials => "the number of trials was reached",
+            Self::Plateau => "further trials brought no gain",
             Self::Cancelled => "cancelled",
         })
     }
@@ -183,6 +221,9 @@ pub struct Tuned {
     pub space: SpaceSummary,
     /// Why the search ended.
     pub stopped: StopReason,
+    /// What else used the machine during the confirmation, if anything did. The record then says
+    /// that it is contended.
+    pub contaminated: Option<String>,
 }
 
 impl Tuned {
@@ -207,6 +248,9 @@ pub enum TuneError {
         /// Why not.
         source: rayon::ThreadPoolBuildError,
     },
+    /// The worker process could not be started.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// The untuned default did not compile or computed something else than the reference. Since
     /// that is what runs where nothing is tuned, it is reported and not worked around.
     #[error("the untuned default failed, which is a bug: {outcome}; schedule: {schedule:?}")]
@@ -218,7 +262,8 @@ pub enum TuneError {
     },
 }
 
-/// Finds the fastest schedule of `workload` on this machine.
+/// Finds the fastest schedule of `workload` on this machine. Candidates run in this process, so
+/// one that crashes ends it: [`tune_in_worker`] is for the command line and for services.
 ///
 /// # Errors
 ///
@@ -230,15 +275,47 @@ pub fn tune(
     observer: &mut dyn Observer,
 ) -> Result<Tuned, TuneError> {
     let TuneOptions { threads, objective, seed, .. } = *options;
-    if threads == 0 {
+    tune_on(workload, target, options, observer, || {
+        HostBench::new(workload, target, threads, objective, seed)
+            .map_err(|source| TuneError::Pool { threads, source })
+    })
+}
+
+/// Finds the fastest schedule of `workload` on this machine, with candidates in a [`worker`]
+/// process: what a candidate does there costs no more than that candidate.
+///
+/// # Errors
+///
+/// Returns [`TuneError`] if the worker cannot be started or the untuned default fails.
+pub fn tune_in_worker(
+    workload: &Workload,
+    target: &Target,
+    options: &TuneOptions,
+    program: &Program,
+    observer: &mut dyn Observer,
+) -> Result<Tuned, TuneError> {
+    let TuneOptions { threads, objective, seed, .. } = *options;
+    tune_on(workload, target, options, observer, || {
+        Ok(WorkerBench::start(program, workload, target, threads, objective, seed)?)
+    })
+}
+
+/// Starts the clock, then makes the bench: the budget covers the reference, too.
+fn tune_on<B: Bench>(
+    workload: &Workload,
+    target: &Target,
+    options: &TuneOptions,
+    observer: &mut dyn Observer,
+    bench: impl FnOnce() -> Result<B, TuneError>,
+) -> Result<Tuned, TuneError> {
+    if options.threads == 0 {
         return Err(TuneError::NoThreads);
     }
     let clock = SystemClock::start();
-    let space = SearchSpace::new(workload, target, threads);
+    let space = SearchSpace::new(workload, target, options.threads);
     let default = cost::default_schedule(workload, target);
-    let mut strategy = options.strategy.build(&space, default.schedule(), seed);
-    let mut bench = HostBench::new(workload, target, threads, objective, seed)
-        .map_err(|source| TuneError::Pool { threads, source })?;
+    let mut strategy = options.strategy.build(&space, default.schedule(), options.seed);
+    let mut bench = bench()?;
     search(&default, space.summary(), options, &mut *strategy, &mut bench, &clock, observer)
 }
 
@@ -263,19 +340,40 @@ pub fn search<B: Bench, C: Clock>(
     let mut progress = Progress::new(options, clock, observer);
     progress.started(space);
 
-    let mut race = Race::new(bench, clock, budget_ns);
-    let kernel = verified(race.bench(), default)
-        .map_err(|outcome| TuneError::Default { schedule, outcome })?;
-    race.enter(schedule, kernel);
+    // The default is tried whatever the time.
+    let mut race = Race::new(bench, clock, u64::MAX);
+    let failed = |outcome| TuneError::Default { schedule, outcome };
+    let kernel = race.prepare(default).map_err(failed)?;
+    race.set_until(budget_ns);
+    if let Some(lost) = race.enter(schedule, kernel) {
+        return Err(failed(lost.trial().outcome));
+    }
     race.run();
     progress.report_new(strategy, race.running());
+    readmit_resumed(&mut race, &mut progress, strategy, default);
 
-    // The default may lose a race, but it comes back for the confirmation.
+    let mut first: Vec<Schedule> = options
+        .first
+        .iter()
+        .filter(|first| first.check(workload, target).is_ok())
+        .copied()
+        .collect();
+    // The default may lose a race, but it comes back for the confirmation; and so do those that
+    // lost by less than noise.
     let mut lost_default = None;
+    let mut seconds: Vec<Contender<B::Kernel>> = Vec::new();
     let stopped = loop {
-        let proposed = strategy.propose(progress.trials_left().min(BATCH));
+        let count = progress.trials_left().min(BATCH);
+        let mut proposed: Vec<Schedule> = first.drain(..count.min(first.len())).collect();
+        if proposed.is_empty() {
+            proposed = strategy.propose(count);
+        }
         if proposed.is_empty() {
             break progress.why_none_proposed();
+        }
+        progress.retain_new(&mut proposed);
+        if proposed.is_empty() {
+            continue;
         }
         race.refresh();
         race.set_until(budget_ns - confirmation_ns(&race, budget_ns));
@@ -289,9 +387,12 @@ pub fn search<B: Bench, C: Clock>(
             let kernel = schedule
                 .check(workload, target)
                 .map_err(Outcome::Illegal)
-                .and_then(|checked| verified(race.bench(), &checked));
+                .and_then(|checked| race.prepare(&checked));
             match kernel {
-                Ok(kernel) => lost.extend(race.enter(schedule, kernel)),
+                Ok(kernel) => match race.enter(schedule, kernel) {
+                    Some(contender) => lost.push(contender),
+                    None => progress.entered(race.running()),
+                },
                 Err(outcome) => progress.report(strategy, Trial { schedule, outcome }),
             }
         }
@@ -299,24 +400,74 @@ pub fn search<B: Bench, C: Clock>(
         lost.extend(race.keep_best(FINALISTS));
         progress.report_new(strategy, race.running());
         progress.report_new(strategy, &lost);
-        lost_default = lost_default.or(lost.into_iter().find(|lost| lost.schedule == schedule));
+        for contender in lost {
+            if contender.schedule == schedule {
+                lost_default = Some(contender);
+            } else if race.is_close(&contender) {
+                seconds.push(contender);
+            }
+        }
+        keep_closest(&mut seconds);
         if let Some(reason) = stop {
             break reason;
         }
     };
 
+    let is_default = |contender: &Contender<B::Kernel>| contender.schedule == schedule;
     progress.confirming();
     race.set_until(budget_ns);
+    seconds.into_iter().for_each(|second| race.readmit(second));
+    if race.running().len() > FINALISTS {
+        lost_default = race.qualify(FINALISTS).into_iter().find(is_default).or(lost_default);
+    }
     lost_default.into_iter().for_each(|default| race.readmit(default));
-    let ranking: Vec<Trial> = race.confirm().iter().map(Contender::trial).collect();
-    Ok(progress.finish(&ranking, default, space.clone(), stopped))
+    let contaminated = confirm(&mut race);
+    let ranking: Vec<Trial> = race.running().iter().map(Contender::trial).collect();
+    let result = Conclusion { space: space.clone(), stopped, contaminated };
+    Ok(progress.finish(ranking, default, result))
 }
 
-/// Compiles a schedule and compares its output with the reference's.
-fn verified<B: Bench>(bench: &mut B, schedule: &CheckedSchedule) -> Result<B::Kernel, Outcome> {
-    let mut kernel = bench.compile(schedule).map_err(Outcome::NotCompiled)?;
-    bench.verify(&mut kernel).map_err(Outcome::Wrong)?;
-    Ok(kernel)
+/// Keeps the fastest of those that lost by little.
+fn keep_closest<K>(seconds: &mut Vec<Contender<K>>) {
+    seconds.sort_by(|a, b| a.measurement().median_us.total_cmp(&b.measurement().median_us));
+    seconds.truncate(SECONDS);
+}
+
+/// Confirms, and again where something else used the machine meanwhile. Tells what did so in the
+/// last attempt.
+fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
+    race.contamination();
+    race.confirm();
+    let mut contaminated = race.contamination();
+    for _ in 1..MOST_CONFIRMATIONS {
+        if contaminated.is_none() || race.is_over() {
+            break;
+        }
+        race.confirm();
+        contaminated = race.contamination();
+    }
+    contaminated
+}
+
+/// Takes note of the trials of an earlier run, and lets the best of them race again.
+fn readmit_resumed<B: Bench, C: Clock>(
+    race: &mut Race<'_, B, C>,
+    progress: &mut Progress<'_, C>,
+    strategy: &mut dyn Strategy,
+    default: &CheckedSchedule,
+) {
+    let mut best = progress.resume(strategy);
+    best.retain(|schedule| schedule != default.schedule());
+    for schedule in best.into_iter().take(FINALISTS) {
+        if race.is_over() {
+            return;
+        }
+        let checked = schedule.check(default.workload(), default.target());
+        let kernel = checked.map_err(Outcome::Illegal).and_then(|checked| race.prepare(&checked));
+        if let Ok(kernel) = kernel {
+            race.enter(schedule, kernel);
+        }
+    }
 }
 
 /// Time to keep for the confirmation of those in the race and the default.

@@ -18,7 +18,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use dsconv::Measurement;
-use dsconv_kernels::Schedule;
+use dsconv_kernels::{CheckedSchedule, Schedule};
 
 use crate::bench::Bench;
 use crate::trial::{Outcome, Trial};
@@ -32,12 +32,20 @@ const MOST_REPEATS: u64 = 10_000;
 pub const RACE_SAMPLES: usize = 5;
 /// Samples per schedule in the confirmation, if the budget allows.
 pub const CONFIRM_SAMPLES: usize = 31;
+/// Samples per schedule before a confirmation, to choose who takes part.
+pub const QUALIFYING_SAMPLES: usize = 9;
+/// How far behind the best median noise may put a contender that is no slower.
+const CLOSE: f64 = 1.03;
+/// Rounds of a confirmation from which on pairs decide.
+const LEAST_PAIRS: usize = 5;
 /// A candidate whose single run takes this many times the best's median is dropped without a
 /// sample.
 const HOPELESS_RUN: f64 = 3.0;
 /// A single run below this time that seems hopeless is repeated once before it is believed: it
 /// may have been interrupted, which takes a few milliseconds.
 const SECOND_CHANCE_NS: u64 = 20_000_000;
+/// Time that a candidate in progress may overrun the budget by.
+const GRACE: Duration = Duration::from_secs(1);
 /// How far a candidate's fastest sample may lie behind the best median, by its number of samples.
 /// Noise between samples of one kernel is 1-5 % on a quiet machine.
 const MARGINS: [f64; RACE_SAMPLES] = [1.5, 1.25, 1.15, 1.1, 1.07];
@@ -164,6 +172,11 @@ pub struct Contender<K> {
     samples_us: Vec<f64>,
     /// Samples from before the confirmation.
     stale_us: Vec<f64>,
+    /// What became of it, if it can no longer run.
+    failure: Option<Outcome>,
+    /// Whether it comes from an earlier race. It leaves by a median only: in hundreds of races two
+    /// interrupted samples in a row would otherwise end the best one's run some day.
+    is_incumbent: bool,
 }
 
 impl<K> Contender<K> {
@@ -171,14 +184,22 @@ impl<K> Contender<K> {
     ///
     /// # Panics
     ///
-    /// Never: a contender enters a race with a sample.
+    /// If the contender's first run failed. One that is in a race has a sample.
     pub fn measurement(&self) -> Measurement {
         summarize(&self.samples_us)
     }
 
-    /// The samples so far as the fate of the schedule.
+    /// The fate of the schedule: its failure, or the samples so far.
     pub fn trial(&self) -> Trial {
-        Trial { schedule: self.schedule, outcome: Outcome::Measured(self.measurement()) }
+        let outcome = match &self.failure {
+            Some(failure) => failure.clone(),
+            None => Outcome::Measured(self.measurement()),
+        };
+        Trial { schedule: self.schedule, outcome }
+    }
+
+    fn needs_samples(&self, wanted: usize) -> bool {
+        self.failure.is_none() && self.samples_us.len() < wanted
     }
 
     fn median_us(&self) -> f64 {
@@ -186,6 +207,9 @@ impl<K> Contender<K> {
     }
 
     fn is_behind(&self, best_us: f64) -> bool {
+        if self.failure.is_some() || self.is_incumbent {
+            return self.failure.is_some();
+        }
         let fastest = self.samples_us.iter().copied().fold(f64::INFINITY, f64::min);
         let margin = MARGINS[self.samples_us.len().min(MARGINS.len()) - 1];
         fastest > margin * best_us
@@ -208,9 +232,21 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         Self { bench, clock, until_ns, running: Vec::new() }
     }
 
-    /// The bench, to compile and verify the next candidate on.
-    pub fn bench(&mut self) -> &mut B {
-        self.bench
+    /// Compiles and verifies the next candidate.
+    ///
+    /// # Errors
+    ///
+    /// Returns what became of the schedule instead.
+    pub fn prepare(&mut self, schedule: &CheckedSchedule) -> Result<B::Kernel, Outcome> {
+        self.bench.prepare(schedule, self.limit())
+    }
+
+    /// Time that the candidate in progress may take: what is left, and some seconds more, so that
+    /// only a candidate that would overrun the budget by far is given up.
+    fn limit(&self) -> Option<Duration> {
+        let left_ns = self.until_ns.checked_sub(self.clock.now_ns());
+        let is_endless = self.until_ns == u64::MAX;
+        (!is_endless).then(|| Duration::from_nanos(left_ns.unwrap_or(0)) + GRACE)
     }
 
     /// Moves the moment at which no further run starts.
@@ -225,7 +261,11 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
     /// Lowest median in the race so far.
     pub fn best_us(&self) -> Option<f64> {
-        self.running.iter().map(Contender::median_us).min_by(f64::total_cmp)
+        self.running
+            .iter()
+            .filter(|contender| contender.failure.is_none())
+            .map(Contender::median_us)
+            .min_by(f64::total_cmp)
     }
 
     /// Time that one sample of every contender takes, in nanoseconds.
@@ -240,41 +280,58 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     ///
     /// Always runs the candidate once, whatever the time.
     pub fn enter(&mut self, schedule: Schedule, kernel: B::Kernel) -> Option<Contender<B::Kernel>> {
-        let (samples_us, stale_us) = (Vec::new(), Vec::new());
-        let mut contender = Contender { schedule, kernel, repeats: 1, samples_us, stale_us };
+        let (samples_us, stale_us, failure) = (Vec::new(), Vec::new(), None);
+        let is_incumbent = false;
+        let mut contender =
+            Contender { schedule, kernel, repeats: 1, samples_us, stale_us, failure, is_incumbent };
+        match self.first_look(&mut contender) {
+            Ok(true) => {
+                self.running.push(contender);
+                None
+            }
+            Ok(false) => Some(contender),
+            Err(outcome) => {
+                contender.failure = Some(outcome);
+                Some(contender)
+            }
+        }
+    }
+
+    /// Runs a contender, takes a sample, and tells whether it may stay.
+    fn first_look(&mut self, contender: &mut Contender<B::Kernel>) -> Result<bool, Outcome> {
         let best_us = self.best_us().unwrap_or(f64::INFINITY);
         let is_slow = |run_ns: u64, margin: f64| per_run_us(run_ns, 1) > margin * best_us;
 
-        let mut run_ns = self.time(&mut contender);
+        let mut run_ns = self.time(contender)?;
         if is_slow(run_ns, HOPELESS_RUN) && run_ns < SECOND_CHANCE_NS && !self.is_over() {
-            run_ns = run_ns.min(self.time(&mut contender));
+            run_ns = run_ns.min(self.time(contender)?);
         }
         contender.samples_us.push(per_run_us(run_ns, 1));
         if is_slow(run_ns, HOPELESS_RUN) {
-            return Some(contender);
+            return Ok(false);
         }
         if !self.is_over() {
-            let sample_ns = self.calibrate(&mut contender, run_ns);
+            let sample_ns = self.calibrate(contender, run_ns)?;
             // Whichever is less: the run may have been the less disturbed look.
             let sample_us = per_run_us(sample_ns, contender.repeats).min(per_run_us(run_ns, 1));
             contender.samples_us = vec![sample_us];
         }
-        if contender.is_behind(best_us) {
-            return Some(contender);
-        }
-        self.running.push(contender);
-        None
+        Ok(!contender.is_behind(best_us))
     }
 
     /// Sets how often a contender runs in a sample, given the time of one run, and takes a sample.
-    fn calibrate(&mut self, contender: &mut Contender<B::Kernel>, run_ns: u64) -> u64 {
+    fn calibrate(
+        &mut self,
+        contender: &mut Contender<B::Kernel>,
+        run_ns: u64,
+    ) -> Result<u64, Outcome> {
         if !self.bench.is_repeatable() {
             return self.time(contender);
         }
         contender.repeats = repeats_for(run_ns);
-        let sample_ns = self.time(contender);
+        let sample_ns = self.time(contender)?;
         if !is_too_short(sample_ns, contender.repeats) || self.is_over() {
-            return sample_ns;
+            return Ok(sample_ns);
         }
         contender.repeats = repeats_for(sample_ns / contender.repeats);
         self.time(contender)
@@ -288,6 +345,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             let Some(best_us) = self.best_us() else { break };
             dropped.extend(self.running.extract_if(.., |contender| contender.is_behind(best_us)));
         }
+        dropped.extend(self.running.extract_if(.., |contender| contender.failure.is_some()));
         self.sort();
         dropped
     }
@@ -303,6 +361,14 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         &self.running
     }
 
+    /// Whether a contender that lost is so close to the best that noise may have decided.
+    pub fn is_close(&self, lost: &Contender<B::Kernel>) -> bool {
+        let best_us = self.best_us().unwrap_or(0.0);
+        lost.failure.is_none()
+            && lost.samples_us.len() >= RACE_SAMPLES
+            && lost.median_us() <= CLOSE * best_us
+    }
+
     /// Lets a contender into the race again.
     pub fn readmit(&mut self, contender: Contender<B::Kernel>) {
         self.running.push(contender);
@@ -312,29 +378,68 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// samples taken side by side.
     pub fn refresh(&mut self) {
         for contender in &mut self.running {
+            contender.is_incumbent = true;
             let last = contender.samples_us.len() - 1;
             contender.samples_us.drain(..last);
         }
     }
 
     /// Samples all contenders in turn with nothing carried over, [`CONFIRM_SAMPLES`] each or
-    /// until time is up, and sorts them by their medians. Every second round runs in reverse, so
-    /// that nobody always follows the same neighbour and a steady drift cancels. Contenders that
-    /// time leaves without a fresh sample keep what they had.
+    /// until time is up, and sorts them. Every second round runs in reverse, so that nobody always
+    /// follows the same neighbour and a steady drift cancels. Contenders that time leaves without a
+    /// fresh sample keep what they had.
+    ///
+    /// They are sorted by pairs: each sample over that of the best median *in the same round*, and
+    /// the median of these ratios. A core that changes its speed meets both of a pair.
     pub fn confirm(&mut self) -> &[Contender<B::Kernel>] {
+        self.sample_afresh(CONFIRM_SAMPLES);
+        &self.running
+    }
+
+    /// A short confirmation of [`QUALIFYING_SAMPLES`], after which the best `count` stay. The
+    /// others are returned.
+    pub fn qualify(&mut self, count: usize) -> Vec<Contender<B::Kernel>> {
+        self.sample_afresh(QUALIFYING_SAMPLES);
+        self.running.split_off(count.min(self.running.len()))
+    }
+
+    /// Samples everybody in turn with nothing carried over, and sorts.
+    fn sample_afresh(&mut self, wanted: usize) {
         for contender in &mut self.running {
             contender.stale_us = std::mem::take(&mut contender.samples_us);
         }
-        while self.sample_each(CONFIRM_SAMPLES) {
+        while self.sample_each(wanted) {
             self.running.reverse();
+            self.running.retain(|contender| contender.failure.is_none());
         }
+        self.running.retain(|contender| contender.failure.is_none());
+        let has_pairs = self.running.iter().all(|it| it.samples_us.len() >= LEAST_PAIRS);
         for contender in &mut self.running {
             if contender.samples_us.is_empty() {
                 contender.samples_us = std::mem::take(&mut contender.stale_us);
             }
         }
         self.sort();
-        &self.running
+        if has_pairs {
+            self.sort_by_pairs();
+        }
+    }
+
+    /// Sorts by each contender's time over the first one's in the same round.
+    fn sort_by_pairs(&mut self) {
+        let Some(first) = self.running.first() else { return };
+        let reference = first.samples_us.clone();
+        self.running.sort_by_cached_key(|contender| {
+            let pairs = contender.samples_us.iter().zip(&reference);
+            let ratios: Vec<f64> = pairs.map(|(own, other)| own / other).collect();
+            // Positive floats are ordered as their bits are.
+            median(&ratios).to_bits()
+        });
+    }
+
+    /// Why the samples since the last call cannot be trusted, if something else used the machine.
+    pub fn contamination(&mut self) -> Option<String> {
+        self.bench.contamination()
     }
 
     /// One sample of each contender that has fewer than `wanted`; whether there was any and time
@@ -342,13 +447,17 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     fn sample_each(&mut self, wanted: usize) -> bool {
         let mut running = std::mem::take(&mut self.running);
         let mut sampled = false;
-        for contender in running.iter_mut().filter(|c| c.samples_us.len() < wanted) {
+        for contender in running.iter_mut().filter(|c| c.needs_samples(wanted)) {
             if self.is_over() {
                 sampled = false;
                 break;
             }
-            let sample_ns = self.time(contender);
-            contender.samples_us.push(per_run_us(sample_ns, contender.repeats));
+            match self.time(contender) {
+                Ok(sample_ns) => {
+                    contender.samples_us.push(per_run_us(sample_ns, contender.repeats));
+                }
+                Err(outcome) => contender.failure = Some(outcome),
+            }
             sampled = true;
         }
         self.running = running;
@@ -356,13 +465,9 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     }
 
     /// Nanoseconds of one sample.
-    fn time(&mut self, contender: &mut Contender<B::Kernel>) -> u64 {
-        self.bench.before_sample();
-        let start = self.clock.now_ns();
-        for _ in 0..contender.repeats {
-            self.bench.run(&mut contender.kernel);
-        }
-        self.clock.now_ns() - start
+    fn time(&mut self, contender: &mut Contender<B::Kernel>) -> Result<u64, Outcome> {
+        let limit = self.limit();
+        self.bench.sample(&mut contender.kernel, contender.repeats, limit)
     }
 
     /// Best first.

@@ -10,7 +10,14 @@ use crate::measure::{Clock, Contender};
 use crate::space::SpaceSummary;
 use crate::strategy::Strategy;
 use crate::trial::Trial;
-use crate::{Observer, Phase, Status, StopReason, TuneOptions, Tuned};
+use crate::{GAIN, Observer, Phase, Status, StopReason, TuneOptions, Tuned};
+
+/// What is known at the end beside the trials.
+pub(crate) struct Conclusion {
+    pub(crate) space: SpaceSummary,
+    pub(crate) stopped: StopReason,
+    pub(crate) contaminated: Option<String>,
+}
 
 /// The trials so far and their observer.
 pub(crate) struct Progress<'a, C> {
@@ -20,6 +27,8 @@ pub(crate) struct Progress<'a, C> {
     trials: Vec<Trial>,
     tried: HashSet<Schedule>,
     best_us: Option<f64>,
+    /// Trials when the best was last improved by a gain worth the name, and the best then.
+    gained: (u64, f64),
 }
 
 impl<'a, C: Clock> Progress<'a, C> {
@@ -29,7 +38,8 @@ impl<'a, C: Clock> Progress<'a, C> {
         observer: &'a mut dyn Observer,
     ) -> Self {
         let (trials, tried) = (Vec::new(), HashSet::new());
-        Self { options, clock, observer, trials, tried, best_us: None }
+        let gained = (0, f64::INFINITY);
+        Self { options, clock, observer, trials, tried, best_us: None, gained }
     }
 
     pub(crate) fn started(&mut self, space: &SpaceSummary) {
@@ -39,6 +49,39 @@ impl<'a, C: Clock> Progress<'a, C> {
     pub(crate) fn confirming(&mut self) {
         let status = self.status(Phase::Confirm);
         self.observer.confirming(&status);
+    }
+
+    /// Takes over the trials of an earlier run; gives the measured schedules, the best first.
+    pub(crate) fn resume(&mut self, strategy: &mut dyn Strategy) -> Vec<Schedule> {
+        let mut measured: Vec<(f64, Schedule)> = Vec::new();
+        for trial in &self.options.resumed {
+            if self.tried.insert(trial.schedule) {
+                strategy.observe(trial);
+                self.trials.push(trial.clone());
+            }
+            if let Some(us) = trial.median_us() {
+                measured.push((us, trial.schedule));
+            }
+        }
+        measured.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        if let Some((us, _)) = measured.first() {
+            self.best_us = Some(self.best_us.map_or(*us, |best| best.min(*us)));
+            self.gained = (self.trials.len() as u64, *us);
+        }
+        measured.into_iter().map(|(_, schedule)| schedule).collect()
+    }
+
+    /// Leaves out what has been tried.
+    pub(crate) fn retain_new(&self, proposed: &mut Vec<Schedule>) {
+        proposed.retain(|schedule| !self.tried.contains(schedule));
+    }
+
+    /// Tells the observer of the contender that entered last.
+    pub(crate) fn entered<K>(&mut self, running: &[Contender<K>]) {
+        if let Some(contender) = running.last() {
+            let status = self.status(Phase::Search);
+            self.observer.entered(&contender.trial(), &status);
+        }
     }
 
     /// Reports the contenders that were not reported before.
@@ -54,6 +97,9 @@ impl<'a, C: Clock> Progress<'a, C> {
     pub(crate) fn report(&mut self, strategy: &mut dyn Strategy, trial: Trial) {
         if let Some(us) = trial.median_us() {
             self.best_us = Some(self.best_us.map_or(us, |best| best.min(us)));
+            if us < (1.0 - GAIN) * self.gained.1 {
+                self.gained = (self.trials.len() as u64, us);
+            }
         }
         tracing::debug!(schedule = ?trial.schedule, outcome = %trial.outcome, "trial");
         strategy.observe(&trial);
@@ -74,25 +120,37 @@ impl<'a, C: Clock> Progress<'a, C> {
         if self.trials_left() == 0 { StopReason::MaxTrials } else { StopReason::Exhausted }
     }
 
+    fn is_on_plateau(&self) -> bool {
+        let passed = (self.trials.len() as u64).saturating_sub(self.gained.0);
+        self.options.plateau.is_some_and(|plateau| passed > plateau)
+    }
+
     /// Why the search should end before the next candidate, if it should.
     pub(crate) fn stop_reason(&mut self, is_over: bool) -> Option<StopReason> {
         if self.observer.is_cancelled() {
             Some(StopReason::Cancelled)
+        } else if self.is_on_plateau() {
+            Some(StopReason::Plateau)
         } else {
             is_over.then_some(StopReason::Budget)
         }
     }
 
-    /// The record of the first of `ranking`, which holds the default too.
+    /// The record of the first of `ranking`. It holds the default too, unless that failed in the
+    /// confirmation: then its first measurement stands.
     pub(crate) fn finish(
         self,
-        ranking: &[Trial],
+        mut ranking: Vec<Trial>,
         default: &CheckedSchedule,
-        space: SpaceSummary,
-        stopped: StopReason,
+        conclusion: Conclusion,
     ) -> Tuned {
+        let Conclusion { space, stopped, contaminated } = conclusion;
         let is_default = |trial: &&Trial| trial.schedule == *default.schedule();
-        let default_trial = ranking.iter().find(is_default).expect("the default was confirmed");
+        let of_default = ranking.iter().chain(&self.trials).find(is_default);
+        let default_trial = of_default.expect("the default is tried first").clone();
+        if ranking.is_empty() {
+            ranking.push(default_trial.clone());
+        }
         let measurement =
             |trial: &Trial| *trial.measurement().expect("only measured schedules are confirmed");
         let options = self.options;
@@ -114,10 +172,12 @@ impl<'a, C: Clock> Progress<'a, C> {
                 trials: self.trials.len() as u64,
                 seed: options.seed,
                 date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-                default_us: measurement(default_trial).median_us,
+                default_us: measurement(&default_trial).median_us,
+                contended: contaminated.is_some(),
             },
         };
-        Tuned { record, trials: self.trials, default: default_trial.clone(), space, stopped }
+        let (trials, default) = (self.trials, default_trial);
+        Tuned { record, trials, default, space, stopped, contaminated }
     }
 
     fn status(&self, phase: Phase) -> Status {

@@ -28,6 +28,9 @@ const MOST_TAPS_READ: usize = 128;
 /// The legal schedules of one workload on one target and number of threads.
 #[derive(Clone, Debug)]
 pub struct SearchSpace {
+    workload: Workload,
+    target: Target,
+    threads: usize,
     schedules: Vec<Schedule>,
     summary: SpaceSummary,
 }
@@ -164,7 +167,39 @@ impl SearchSpace {
         pruned.sort_by_cached_key(|rule| (usize::MAX - rule.count, rule.example.to_string()));
         let cuts = Cut::ALL.into_iter().filter(|cut| axes.cuts.contains(cut)).collect();
         let size = schedules.len();
-        Self { schedules, summary: SpaceSummary { size, product, candidates, cuts, pruned } }
+        let summary = SpaceSummary { size, product, candidates, cuts, pruned };
+        Self { workload: *workload, target: *target, threads, schedules, summary }
+    }
+
+    /// A space of given schedules, such as those of a recorded landscape. Illegal ones are left
+    /// out.
+    pub fn of(
+        workload: &Workload,
+        target: &Target,
+        threads: usize,
+        mut schedules: Vec<Schedule>,
+    ) -> Self {
+        let candidates = schedules.len();
+        schedules.retain(|schedule| schedule.check(workload, target).is_ok());
+        let size = schedules.len();
+        let product = candidates as u64;
+        let summary = SpaceSummary { size, product, candidates, ..SpaceSummary::default() };
+        Self { workload: *workload, target: *target, threads, schedules, summary }
+    }
+
+    /// What the schedules compute.
+    pub fn workload(&self) -> &Workload {
+        &self.workload
+    }
+
+    /// The machine they are legal on.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Threads that they are for.
+    pub fn threads(&self) -> usize {
+        self.threads
     }
 
     /// Number of legal schedules.

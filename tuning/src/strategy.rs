@@ -20,10 +20,16 @@ use serde::{Deserialize, Serialize};
 use crate::space::SearchSpace;
 use crate::trial::Trial;
 
+mod evolutionary;
 mod exhaustive;
+mod features;
+mod model;
 mod random;
+mod regression;
 
+pub use evolutionary::Evolutionary;
 pub use exhaustive::Exhaustive;
+pub use model::Model;
 pub use random::Random;
 
 /// Proposes schedules and learns from their trials.
@@ -46,13 +52,18 @@ pub enum StrategyKind {
     Exhaustive,
     /// Every schedule of the space in an order drawn from the seed. With a budget that suffices
     /// for the whole space it is as complete as [`StrategyKind::Exhaustive`].
-    #[default]
     Random,
+    /// Mutations of the best so far.
+    Evolutionary,
+    /// The schedules that an analytic estimate, corrected by what was measured, takes for the
+    /// fastest.
+    #[default]
+    Model,
 }
 
 /// A name that no strategy has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no strategy is called {name:?}; there are: exhaustive, random")]
+#[error("no strategy is called {name:?}; there are: exhaustive, random, evolutionary, model")]
 pub struct UnknownStrategy {
     /// The name.
     pub name: String,
@@ -60,13 +71,15 @@ pub struct UnknownStrategy {
 
 impl StrategyKind {
     /// All strategies.
-    pub const ALL: [Self; 2] = [Self::Exhaustive, Self::Random];
+    pub const ALL: [Self; 4] = [Self::Exhaustive, Self::Random, Self::Evolutionary, Self::Model];
 
     /// Name of the strategy, as [`FromStr`] reads it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Exhaustive => "exhaustive",
             Self::Random => "random",
+            Self::Evolutionary => "evolutionary",
+            Self::Model => "model",
         }
     }
 
@@ -75,6 +88,8 @@ impl StrategyKind {
         match self {
             Self::Exhaustive => Box::new(Exhaustive::new(space, default)),
             Self::Random => Box::new(Random::new(space, default, seed)),
+            Self::Evolutionary => Box::new(Evolutionary::new(space, default, seed)),
+            Self::Model => Box::new(Model::new(space, default, seed)),
         }
     }
 }

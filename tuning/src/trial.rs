@@ -1,5 +1,7 @@
 //! One schedule's fate. A failure is a value with a name, never a large number.
 
+use std::time::Duration;
+
 use dsconv::Measurement;
 use dsconv_kernels::{CompileError, IllegalSchedule, Schedule};
 
@@ -26,6 +28,10 @@ pub enum Outcome {
     NotCompiled(CompileError),
     /// Compiled and run, but the output is not the reference's.
     Wrong(Mismatch),
+    /// Brought down the process that compiled and ran it. Says how: the signal or the exit code.
+    Crashed(String),
+    /// Given up after this time: an endless loop, or a candidate that the budget did not cover.
+    TimedOut(Duration),
 }
 
 impl Trial {
@@ -56,6 +62,10 @@ impl std::fmt::Display for Outcome {
             Self::Illegal(error) => write!(f, "illegal: {error}"),
             Self::NotCompiled(error) => write!(f, "not compiled: {error}"),
             Self::Wrong(mismatch) => write!(f, "wrong: {mismatch}"),
+            Self::Crashed(how) => write!(f, "crashed: {how}"),
+            Self::TimedOut(after) => {
+                write!(f, "timed out: given up after {:.1} s", after.as_secs_f64())
+            }
         }
     }
 }

@@ -9,7 +9,8 @@
 
 use std::fmt;
 
-use dsconv_kernels::{Buffer, Isa, Layout, RunError, Workload, reference};
+use dsconv_kernels::{Buffer, Isa, Layout, Workload, reference};
+use serde::{Deserialize, Serialize};
 
 use crate::data::Tensors;
 
@@ -20,7 +21,8 @@ const CANARY: u32 = 0x7fde_adbe;
 const MARGIN: usize = 64;
 
 /// How the output of a kernel differs from the reference's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Mismatch {
     /// Elements of another value.
@@ -30,8 +32,10 @@ pub enum Mismatch {
         /// Its batch, channel, row and column.
         coordinates: [usize; 4],
         /// What the reference computed.
+        #[serde(with = "bits")]
         expected: f32,
         /// What the kernel computed.
+        #[serde(with = "bits")]
         actual: f32,
         /// Number of such elements.
         count: usize,
@@ -52,8 +56,21 @@ pub enum Mismatch {
         /// Number of such elements.
         count: usize,
     },
-    /// The kernel refused its own workload's tensors.
-    NotRun(RunError),
+    /// The kernel refused its own workload's tensors, with its message.
+    NotRun(String),
+}
+
+/// A number as its bits: JSON has neither NaN nor infinity.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &f32, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u32(number.to_bits())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
+        u32::deserialize(from).map(f32::from_bits)
+    }
 }
 
 /// The reference's output for one set of tensors, computed once per tuning.

@@ -1,9 +1,15 @@
 //! The `autotune` command from outside: exit codes, messages, files.
 
+#[path = "cli/batch.rs"]
+mod batch;
 #[path = "cli/caches.rs"]
 mod caches;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/interrupted.rs"]
+mod interrupted;
 #[path = "cli/numpy.rs"]
 mod numpy;
 #[path = "cli/run.rs"]
@@ -16,3 +22,5 @@ mod show;
 mod tune;
 #[path = "cli/usage.rs"]
 mod usage;
+#[path = "cli/worker.rs"]
+mod worker;

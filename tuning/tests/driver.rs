@@ -140,7 +140,8 @@ fn most_of_a_budget_goes_to_the_search_and_some_to_the_confirmation() {
     let tuned = run(&mut bench, &options(3.0), &mut phases).expect("a record");
     let status = phases.confirming.expect("it was confirmed");
     assert_eq!(tuned.stopped, StopReason::Budget);
-    assert!(status.remaining >= Duration::from_millis(300), "{status:?}");
+    // Twice 31 samples of 2 ms for each finalist, of which there may be one.
+    assert!(status.remaining >= Duration::from_millis(100), "{status:?}");
     assert!(status.elapsed >= Duration::from_millis(2_300), "{status:?}");
 }
 
@@ -180,6 +181,112 @@ fn schedules_that_fail_are_reported_and_never_win() {
     assert!(tuned.trials.iter().any(|trial| matches!(trial.outcome, Outcome::NotCompiled(_))));
     assert!(is_good(&&tuned.record.schedule));
     assert!(bench.runs.iter().all(|(schedule, ..)| is_good(&schedule)));
+}
+
+#[test]
+fn a_schedule_that_crashes_at_any_time_is_reported_once_and_never_wins() {
+    // One in four crashes at its first run, one in four in the middle of a race, one in four in
+    // the confirmation at the latest.
+    fn hash(schedule: &Schedule) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        schedule.hash(&mut hasher);
+        hasher.finish() / 1_000 % 4
+    }
+    let space = space();
+    let best = *space.iter().find(|schedule| hash(schedule) == 1).expect("one that crashes");
+    let default = *space.iter().find(|schedule| hash(schedule) == 3).expect("one that does not");
+    let default = default.check(&block(), &narrow()).expect("the space holds legal schedules");
+    let mut bench = FakeBench::new(QUIET_MACHINE, 0, landscape(best));
+    bench.crashes = |schedule, runs| match hash(schedule) {
+        0 => true,
+        1 => runs >= 4,
+        2 => runs >= 12,
+        _ => false,
+    };
+    let options = options(60.0);
+    let mut strategy = options.strategy.build(&space, default.schedule(), 0);
+    let clock = bench.clock.clone();
+    let tuned =
+        search(&default, space.summary(), &options, &mut *strategy, &mut bench, &clock, &mut Quiet)
+            .expect("a record");
+    let tried: HashSet<Schedule> = tuned.trials.iter().map(|trial| trial.schedule).collect();
+    assert_eq!(tried.len(), tuned.trials.len());
+    assert!(tuned.trials.iter().any(|trial| matches!(trial.outcome, Outcome::Crashed(_))));
+    assert_eq!(hash(&tuned.record.schedule), 3, "{:?}", tuned.record);
+}
+
+#[test]
+fn a_contaminated_confirmation_is_repeated_and_then_flagged() {
+    // The first question begins the watch; one follows each confirmation.
+    for (answers, flagged) in [
+        (vec![true, false], false),
+        (vec![false, true, false], false),
+        (vec![false, true, true, true], true),
+    ] {
+        let best = space().sample(1, 5)[0];
+        let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));
+        bench.contaminated = answers;
+        bench.contaminated.push(true);
+        let options = TuneOptions { max_trials: Some(20), ..options(600.0) };
+        let tuned = run(&mut bench, &options, &mut Quiet).expect("a record");
+        assert_eq!(tuned.record.provenance.contended, flagged);
+        assert_eq!(tuned.contaminated.is_some(), flagged);
+        assert_eq!(bench.contaminated, [true], "each answer was asked for");
+    }
+}
+
+#[test]
+fn a_plateau_ends_the_search() {
+    let flat = |_: &Schedule| 1_000_000;
+    let mut bench = FakeBench::new(Noise::default(), 0, flat);
+    let flat_options = TuneOptions { plateau: Some(30), ..options(600.0) };
+    let tuned = run(&mut bench, &flat_options, &mut Quiet).expect("a record");
+    assert_eq!(tuned.stopped, StopReason::Plateau);
+    // A race is finished before anybody asks.
+    assert!((31..=31 + 2 * 8).contains(&tuned.trials.len()), "{}", tuned.trials.len());
+
+    // Gains put it off.
+    let best = space().sample(1, 5)[0];
+    let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));
+    let strategy = StrategyKind::Evolutionary;
+    let options = TuneOptions { plateau: Some(30), strategy, ..options(600.0) };
+    let tuned = run(&mut bench, &options, &mut Quiet).expect("a record");
+    assert_eq!(tuned.stopped, StopReason::Plateau);
+    assert!(tuned.trials.len() > 31 + 2 * 8, "{}", tuned.trials.len());
+}
+
+#[test]
+fn a_resumed_search_repeats_nothing_and_keeps_what_was_best() {
+    let best = space().sample(1, 5)[0];
+    let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));
+    let earlier = TuneOptions { max_trials: Some(200), ..options(600.0) };
+    let first = run(&mut bench, &earlier, &mut Quiet).expect("a record");
+
+    let mut bench = FakeBench::new(QUIET_MACHINE, 4, landscape(best));
+    let resumed = first.trials.clone();
+    let later = TuneOptions { max_trials: Some(220), resumed, ..options(600.0) };
+    let second = run(&mut bench, &later, &mut Quiet).expect("a record");
+    assert_eq!(second.trials.len(), 220);
+    let tried: HashSet<Schedule> = second.trials.iter().map(|trial| trial.schedule).collect();
+    assert_eq!(tried.len(), 220, "each schedule once");
+    let true_ns = landscape(best);
+    let slower = 1.02 * true_ns(&first.record.schedule) as f64;
+    assert!(true_ns(&second.record.schedule) as f64 <= slower);
+    // Only the new ones, the default, and the best of the old ones ran at all.
+    let ran: HashSet<Schedule> = bench.runs.iter().map(|(schedule, ..)| *schedule).collect();
+    assert!(ran.len() <= 20 + 1 + 3, "{}", ran.len());
+}
+
+#[test]
+fn schedules_to_try_first_come_first_unless_they_are_illegal() {
+    let best = space().sample(1, 5)[0];
+    let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));
+    let illegal = Schedule { tile_rows: 999, ..best };
+    let first = vec![illegal, best];
+    let options = TuneOptions { max_trials: Some(2), first, ..options(600.0) };
+    let tuned = run(&mut bench, &options, &mut Quiet).expect("a record");
+    assert_eq!(tuned.record.schedule, best);
+    assert!(!tuned.trials.iter().any(|trial| trial.schedule == illegal));
 }
 
 #[test]

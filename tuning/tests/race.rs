@@ -192,3 +192,73 @@ fn contenders_without_a_fresh_sample_keep_their_old_ones() {
     assert_eq!(order(ranking), all);
     assert!(ranking.iter().all(|contender| contender.measurement().samples == 1));
 }
+
+/// How often the slower of two schedules wins, and the geometric mean of the winner's true time
+/// over the better one's, over many races with noise of their own.
+fn flips_and_regret(percent_apart: f64, disturb: impl Fn(&mut Bench2)) -> (f64, f64) {
+    const RACES: u64 = 300;
+    let slower = (100_000.0 * (1.0 + percent_apart / 100.0)) as u64;
+    let mut flips = 0;
+    for seed in 0..RACES {
+        let is_first = seed.is_multiple_of(2);
+        let times = if is_first { [100_000, slower] } else { [slower, 100_000] };
+        let (all, true_ns) = timed(&times);
+        let true_ns: Box<dyn Fn(&Schedule) -> u64> = Box::new(true_ns);
+        let mut bench = FakeBench::new(Noise::default(), seed, true_ns);
+        disturb(&mut bench);
+        let clock = bench.clock.clone();
+        // Each race begins at another moment of whatever comes and goes.
+        clock.advance(seed * 7_300_000);
+        let mut race = Race::new(&mut bench, &clock, FOREVER);
+        let mut lost = Vec::new();
+        for &schedule in &all {
+            lost.extend(race.enter(schedule, schedule));
+        }
+        lost.extend(race.run());
+        // As in a search, whoever is out is out.
+        let winner = race.confirm()[0].schedule;
+        flips += u64::from(winner != all[usize::from(!is_first)]);
+    }
+    let rate = flips as f64 / RACES as f64;
+    (rate, (1.0 + percent_apart / 100.0).powf(rate))
+}
+
+type Bench2 = FakeBench<Box<dyn Fn(&Schedule) -> u64>>;
+
+#[test]
+fn outliers_flip_few_winners() {
+    // One run in ten is interrupted for forty times its length.
+    let outliers =
+        Noise { jitter: 0.02, interruptions: 0.1, interruption_ns: 4_000_000, ..Noise::default() };
+    let (rate, regret) = flips_and_regret(2.0, |bench| bench.noise = outliers);
+    assert!(rate < 0.05 && regret < 1.001, "{rate} {regret}");
+}
+
+#[test]
+fn drift_flips_few_winners() {
+    // 30 % slower after each second: a race takes some 10 ms.
+    let drifting = Noise { jitter: 0.02, drift: 0.3, ..Noise::default() };
+    let (rate, regret) = flips_and_regret(2.0, |bench| bench.noise = drifting);
+    assert!(rate < 0.03 && regret < 1.001, "{rate} {regret}");
+}
+
+#[test]
+fn two_speeds_flip_few_winners() {
+    // The core is a third slower half of the time, for a few samples or for whole races.
+    for lasts_ns in [1_000_000, 30_000_000] {
+        let (rate, regret) = flips_and_regret(2.0, |bench| {
+            bench.noise = Noise { jitter: 0.01, ..Noise::default() };
+            bench.second_speed = Some((1.33, lasts_ns));
+        });
+        assert!(rate < 0.15 && regret < 1.003, "{lasts_ns}: {rate} {regret}");
+    }
+}
+
+#[test]
+fn what_noise_cannot_tell_apart_costs_next_to_nothing() {
+    let noisy = Noise { jitter: 0.05, ..Noise::default() };
+    let (rate, regret) = flips_and_regret(0.2, |bench| bench.noise = noisy);
+    assert!(rate <= 0.6 && regret < 1.002, "{rate} {regret}");
+    let (rate, _) = flips_and_regret(5.0, |bench| bench.noise = noisy);
+    assert!(rate < 0.02, "{rate}");
+}

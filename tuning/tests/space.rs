@@ -191,6 +191,6 @@ fn strategies_are_known_by_their_names() {
     let error = "genetic".parse::<StrategyKind>().expect_err("no such strategy");
     assert_eq!(
         error.to_string(),
-        "no strategy is called \"genetic\"; there are: exhaustive, random"
+        "no strategy is called \"genetic\"; there are: exhaustive, random, evolutionary, model"
     );
 }

@@ -35,6 +35,7 @@ fn record(height: usize, median_us: f64) -> Record {
             seed: 3,
             date: "2026-01-02T03:04:05Z".into(),
             default_us: 12.0,
+            contended: false,
         },
     }
 }

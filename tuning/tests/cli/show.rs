@@ -26,6 +26,7 @@ fn record() -> Record {
             seed: 3,
             date: "2026-01-02T03:04:05Z".into(),
             default_us: 12.0,
+            contended: false,
         },
     }
 }

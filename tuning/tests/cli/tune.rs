@@ -64,15 +64,40 @@ fn json_holds_the_whole_report_in_one_object() {
 }
 
 #[test]
-fn both_strategies_and_all_limits_are_taken() {
+fn every_strategy_and_all_limits_are_taken() {
     let sandbox = Sandbox::new();
-    for strategy in ["random", "exhaustive"] {
+    for strategy in ["random", "exhaustive", "evolutionary", "model"] {
         let line = format!("{SMALL} --cache {strategy}.toml --strategy {strategy} --quiet --json");
         let report = sandbox.autotune(&line).json();
         assert_eq!(report["record"]["strategy"], strategy);
         let trials = report["trials"]["measured"].as_u64().expect("a count");
         assert!((1..=4).contains(&trials), "{report}");
     }
+}
+
+#[test]
+fn an_effort_is_one_word_for_strategy_budget_and_stop() {
+    let sandbox = Sandbox::new();
+    let line = "--shape 1x4x6x6 --cache c.toml --json --effort";
+    let quick = sandbox.autotune(&format!("{line} quick")).json();
+    assert_eq!(quick["record"]["strategy"], "model");
+    assert!(quick["elapsed_s"].as_f64().expect("a time") < 8.0, "{quick}");
+    let all = sandbox.autotune(&format!("{line} exhaustive --trials 30")).json();
+    assert_eq!(all["record"]["strategy"], "exhaustive");
+    let ended = sandbox.autotune(&format!("{line} thorough"));
+    ended.fails(2, &["no effort is called \"thorough\"", "quick, normal, exhaustive"]);
+}
+
+#[test]
+fn cold_caches_make_a_record_of_their_own() {
+    let sandbox = Sandbox::new();
+    for objective in ["warm", "cold"] {
+        let line = format!("{SMALL} --cache c.toml --objective {objective} --json");
+        assert_eq!(sandbox.autotune(&line).json()["record"]["objective"], objective);
+    }
+    let cache = sandbox.autotune("show --cache c.toml --json").json();
+    assert_eq!(cache["records"].as_array().map(Vec::len), Some(2), "{cache}");
+    sandbox.autotune(&format!("{SMALL} --objective tepid")).fails(2, &["warm or cold"]);
 }
 
 #[test]

@@ -5,11 +5,12 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use dsconv_kernels::{CheckedSchedule, CompileError, Isa, Schedule, Target, Workload};
 use dsconv_tuning::bench::Bench;
 use dsconv_tuning::measure::Clock;
-use dsconv_tuning::{Mismatch, SearchSpace};
+use dsconv_tuning::{Mismatch, Outcome, SearchSpace};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -52,7 +53,14 @@ pub struct FakeBench<F> {
     pub runs: Vec<(Schedule, u64, u64)>,
     pub fails_to_compile: fn(&Schedule) -> bool,
     pub computes_wrong: fn(&Schedule) -> bool,
+    /// Whether a schedule that has run so often crashes now.
+    pub crashes: fn(&Schedule, usize) -> bool,
     pub repeatable: bool,
+    /// A second speed, as of a core whose frequency changes: how much slower, and how long each
+    /// lasts.
+    pub second_speed: Option<(f64, u64)>,
+    /// Whether each question for contamination is answered by yes, the next one first.
+    pub contaminated: Vec<bool>,
 }
 
 pub const NONE: fn(&Schedule) -> bool = |_| false;
@@ -69,7 +77,10 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
             runs: Vec::new(),
             fails_to_compile: NONE,
             computes_wrong: NONE,
+            crashes: |_, _| false,
             repeatable: true,
+            second_speed: None,
+            contaminated: Vec::new(),
         }
     }
 
@@ -78,41 +89,72 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
     }
 }
 
-impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
-    type Kernel = Schedule;
-
-    fn compile(&mut self, schedule: &CheckedSchedule) -> Result<Schedule, CompileError> {
-        self.clock.advance(self.compile_ns);
-        if (self.fails_to_compile)(schedule.schedule()) {
-            return Err(CompileError { backend: "synthetic", message: "refused".to_owned() });
-        }
-        Ok(*schedule.schedule())
-    }
-
-    fn verify(&mut self, kernel: &mut Schedule) -> Result<(), Mismatch> {
-        self.clock.advance(self.verify_ns + (self.true_ns)(kernel));
-        if (self.computes_wrong)(kernel) {
-            return Err(Mismatch::Unwritten { index: 0, coordinates: [0; 4], count: 1 });
-        }
-        Ok(())
-    }
-
-    fn is_repeatable(&self) -> bool {
-        self.repeatable
-    }
-
-    fn run(&mut self, kernel: &mut Schedule) {
+impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
+    fn run(&mut self, kernel: &Schedule) {
         let start = self.clock.now_ns();
         let Noise { jitter, interruptions, interruption_ns, drift } = self.noise;
         let mut ns = (self.true_ns)(kernel) as f64;
         ns *= 1.0 + drift * start as f64 / 1e9;
         ns *= 1.0 + jitter * self.rng.random_range(-1.0..=1.0);
+        if let Some((factor, lasts_ns)) = self.second_speed
+            && start / lasts_ns % 2 == 1
+        {
+            ns *= factor;
+        }
         let mut ns = ns as u64;
         if self.rng.random_bool(interruptions) {
             ns += interruption_ns;
         }
         self.clock.advance(ns);
         self.runs.push((*kernel, start, ns));
+    }
+}
+
+impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
+    type Kernel = Schedule;
+
+    fn prepare(
+        &mut self,
+        schedule: &CheckedSchedule,
+        _: Option<Duration>,
+    ) -> Result<Schedule, Outcome> {
+        let schedule = *schedule.schedule();
+        self.clock.advance(self.compile_ns);
+        if (self.fails_to_compile)(&schedule) {
+            let (backend, message) = ("synthetic", "refused".to_owned());
+            return Err(Outcome::NotCompiled(CompileError { backend, message }));
+        }
+        self.clock.advance(self.verify_ns + (self.true_ns)(&schedule));
+        if (self.computes_wrong)(&schedule) {
+            let mismatch = Mismatch::Unwritten { index: 0, coordinates: [0; 4], count: 1 };
+            return Err(Outcome::Wrong(mismatch));
+        }
+        Ok(schedule)
+    }
+
+    fn sample(
+        &mut self,
+        kernel: &mut Schedule,
+        repeats: u64,
+        _: Option<Duration>,
+    ) -> Result<u64, Outcome> {
+        if (self.crashes)(kernel, self.runs_of(kernel)) {
+            return Err(Outcome::Crashed("SIGSEGV".to_owned()));
+        }
+        let start = self.clock.now_ns();
+        for _ in 0..repeats {
+            self.run(kernel);
+        }
+        Ok(self.clock.now_ns() - start)
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.repeatable
+    }
+
+    fn contamination(&mut self) -> Option<String> {
+        let is_contaminated = !self.contaminated.is_empty() && self.contaminated.remove(0);
+        is_contaminated.then(|| "a neighbour".to_owned())
     }
 }
 

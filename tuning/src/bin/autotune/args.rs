@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use dsconv::Database;
 use dsconv::cpu::CpuModel;
-use dsconv_tuning::StrategyKind;
+use dsconv::{Database, Objective};
+use dsconv_tuning::batch::Shard;
+use dsconv_tuning::{Effort, StrategyKind};
 
 use crate::diff::DiffArgs;
 use crate::export::ExportArgs;
@@ -69,6 +70,11 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Drops records of a cache; the file as it was stays beside it
     Prune(PruneArgs),
+    /// Prints what a tuner sees of this machine and what to mend before tuning on it
+    Doctor(DoctorArgs),
+    /// Compiles and times schedules for another autotune process, which speaks to it in lines
+    #[command(hide = true)]
+    Worker,
 }
 
 /// Flags of tuning.
@@ -77,18 +83,31 @@ pub(crate) struct TuneArgs {
     #[command(flatten)]
     pub(crate) workload: WorkloadArgs,
 
+    /// Tunes the workloads of a file instead, one a line, in their text form or as benchdnn's
+    /// descriptors, a weight before them if it is not 1; the heaviest first, and none twice
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Batch",
+        conflicts_with_all = ["workload", "array_flags", "stage_flags", "record_landscape"]
+    )]
+    pub(crate) batch: Option<PathBuf>,
+
+    /// Tunes one of N parts of the batch, such as 1/8 to 8/8
+    #[arg(long, value_name = "i/N", help_heading = "Batch")]
+    pub(crate) shard: Option<Shard>,
+
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 
-    /// Time to spend, such as 500ms, 10s or 2m
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "10s",
-        value_parser = parse_budget,
-        help_heading = "Tuning"
-    )]
-    pub(crate) budget: Duration,
+    /// How much trouble to take: quick (a second or two), normal (10 s at most, less where nothing
+    /// is gained) or exhaustive (the whole space); the three flags below change parts of it
+    #[arg(long, value_name = "EFFORT", default_value_t, help_heading = "Tuning")]
+    pub(crate) effort: Effort,
+
+    /// Time to spend, such as 500ms, 10s or 2m; all of it, unless nothing is left to try
+    #[arg(long, value_name = "TIME", value_parser = parse_budget, help_heading = "Tuning")]
+    pub(crate) budget: Option<Duration>,
 
     /// Schedules to try at most
     #[arg(
@@ -99,17 +118,35 @@ pub(crate) struct TuneArgs {
     )]
     pub(crate) trials: Option<u64>,
 
-    /// How schedules are proposed: random or exhaustive [default: random]
+    /// How schedules are proposed: model, evolutionary, random or exhaustive
     #[arg(long, value_name = "STRATEGY", help_heading = "Tuning")]
     pub(crate) strategy: Option<StrategyKind>,
+
+    /// State of the caches before each run: warm, as the run before left them, or cold, emptied
+    #[arg(
+        long,
+        value_name = "STATE",
+        default_value = "warm",
+        value_parser = parse_objective,
+        help_heading = "Tuning"
+    )]
+    pub(crate) objective: Objective,
 
     /// Seed of the search and of the test data
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Tuning")]
     pub(crate) seed: u64,
 
+    /// Starts anew where an earlier run of the same workload was cut short [default: continues it]
+    #[arg(long, help_heading = "Tuning")]
+    pub(crate) anew: bool,
+
     /// Prints the workload, the search space and the untuned default, and times nothing
     #[arg(long, help_heading = "Tuning")]
     pub(crate) dry_run: bool,
+
+    /// Tries the whole space and writes the time of every schedule to a file, for tests of strategies
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) record_landscape: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) verbosity: VerbosityArgs,
@@ -241,6 +278,30 @@ pub(crate) struct ExplainArgs {
     pub(crate) no_asm: bool,
 }
 
+/// Flags of `autotune doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Threads that are to be tuned for
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=1024)
+    )]
+    threads: u16,
+
+    /// Prints one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl DoctorArgs {
+    /// Threads that are to be tuned for.
+    pub(crate) fn threads(&self) -> usize {
+        usize::from(self.threads)
+    }
+}
+
 impl MachineArgs {
     /// Threads that run the block.
     pub(crate) fn threads(&self) -> usize {
@@ -253,6 +314,14 @@ pub(crate) fn cache_path(given: Option<&PathBuf>, cpu: &CpuModel) -> Result<Path
     match given {
         Some(path) => Ok(path.clone()),
         None => Database::user_path(cpu).ok_or(Failure::NoCachePath),
+    }
+}
+
+fn parse_objective(text: &str) -> Result<Objective, String> {
+    match text {
+        "warm" => Ok(Objective::Warm),
+        "cold" => Ok(Objective::Cold),
+        _ => Err("caches are warm or cold".to_owned()),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::watch::INTERRUPTED;
+
 /// Why a command ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -28,6 +30,9 @@ pub(crate) enum Failure {
         /// Why not.
         reason: String,
     },
+    /// Ended by Ctrl-C or a termination signal.
+    #[error("interrupted: the best so far is kept; the same command continues the search")]
+    Interrupted,
     /// Anything else, said in full.
     #[error("{0}")]
     Failed(String),
@@ -45,11 +50,12 @@ impl Failure {
         Self::Failed(error.to_string())
     }
 
-    /// 2 where the command line is to blame, 3 where records are, else 1.
+    /// 2 where the command line is to blame, 3 where records are, 130 after an interruption, else 1.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Workload(_) => 2,
             Self::Attention(_) => 3,
+            Self::Interrupted => INTERRUPTED,
             _ => 1,
         }
     }

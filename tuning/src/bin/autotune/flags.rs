@@ -36,12 +36,7 @@ pub(crate) struct WorkloadArgs {
 #[group(id = "array_flags", multiple = true)]
 struct ArrayFlags {
     /// Input: batch x channels x rows x columns, in this order for either layout; 1-D has one row
-    #[arg(
-        long,
-        value_name = "NxCxHxW",
-        required_unless_present = "workload",
-        help_heading = "Workload"
-    )]
+    #[arg(long, value_name = "NxCxHxW", help_heading = "Workload")]
     shape: Option<Shape>,
 
     /// Output channels of the pointwise stage [default: as many as it reads]
@@ -209,7 +204,10 @@ impl WorkloadArgs {
         }
         let flags = &self.arrays;
         let Some(Shape(shape)) = flags.shape else {
-            return Err(Failure::Usage("--shape or --workload is needed".into()));
+            return Err(Failure::Usage(
+                "--shape NxCxHxW or --workload TEXT is required, such as --shape 1x32x112x112"
+                    .into(),
+            ));
         };
         let mut defaults = Defaults::default();
         let depthwise = (!flags.no_depthwise).then(|| DepthwiseFacts {

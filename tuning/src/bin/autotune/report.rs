@@ -22,8 +22,12 @@ pub(crate) struct Report {
     saving: Saving,
     space: SpaceReport,
     trials: TrialsReport,
+    /// The first trials that were not measured.
+    failures: Vec<FailureReport>,
     elapsed_s: f64,
     stopped: String,
+    /// What else used the machine while the record's times were taken.
+    contaminated: Option<String>,
     committed: Committed,
 }
 
@@ -62,7 +66,20 @@ struct TrialsReport {
     illegal: usize,
     not_compiled: usize,
     wrong: usize,
+    crashed: usize,
+    timed_out: usize,
 }
+
+/// A trial that was not measured.
+#[derive(Serialize)]
+struct FailureReport {
+    schedule: String,
+    outcome: String,
+}
+
+/// Failures in JSON, and in text.
+const MOST_FAILURES: usize = 50;
+const MOST_LINES: usize = 3;
 
 /// What a dry run knows.
 #[derive(Serialize)]
@@ -93,8 +110,10 @@ impl Report {
             saving: Saving::of(&request.workload),
             space: SpaceReport::of(&tuned.space),
             trials: TrialsReport::of(tuned),
+            failures: failures(tuned),
             elapsed_s: elapsed.as_secs_f64(),
             stopped: tuned.stopped.to_string(),
+            contaminated: tuned.contaminated.clone(),
             committed,
         }
     }
@@ -128,6 +147,17 @@ impl SpaceReport {
     }
 }
 
+fn failures(tuned: &Tuned) -> Vec<FailureReport> {
+    let failed = tuned.trials.iter().filter(|trial| trial.measurement().is_none());
+    failed
+        .take(MOST_FAILURES)
+        .map(|trial| FailureReport {
+            schedule: trial.schedule.to_string(),
+            outcome: trial.outcome.to_string(),
+        })
+        .collect()
+}
+
 impl TrialsReport {
     fn of(tuned: &Tuned) -> Self {
         let mut counts = Self::default();
@@ -136,6 +166,8 @@ impl TrialsReport {
                 Outcome::Measured(_) => counts.measured += 1,
                 Outcome::Illegal(_) => counts.illegal += 1,
                 Outcome::NotCompiled(_) => counts.not_compiled += 1,
+                Outcome::TimedOut(_) => counts.timed_out += 1,
+                Outcome::Crashed(_) => counts.crashed += 1,
                 // Whatever outcome comes later: it was not measured.
                 _ => counts.wrong += 1,
             }
@@ -144,7 +176,8 @@ impl TrialsReport {
     }
 
     fn all(&self) -> usize {
-        self.measured + self.illegal + self.not_compiled + self.wrong
+        let failed = self.illegal + self.not_compiled + self.wrong;
+        self.measured + failed + self.crashed + self.timed_out
     }
 }
 
@@ -207,6 +240,12 @@ impl Display for Report {
                 self.stopped
             ),
         )?;
+        for failure in self.failures.iter().take(MOST_LINES) {
+            line(f, "failed", format_args!("{}: {}", failure.schedule, failure.outcome))?;
+        }
+        if let Some(reason) = &self.contaminated {
+            line(f, "contended", format_args!("{reason}; the record says so"))?;
+        }
         match &self.committed.error {
             None => line(f, "record", format_args!("in {}", self.committed.path)),
             Some(_) => line(f, "record", format_args!("NOT in {}, but here:", self.committed.path)),
@@ -221,9 +260,13 @@ impl Display for Report {
 impl Display for TrialsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} tried", self.all())?;
-        for (count, fate) in
-            [(self.illegal, "illegal"), (self.not_compiled, "not compiled"), (self.wrong, "WRONG")]
-        {
+        for (count, fate) in [
+            (self.illegal, "illegal"),
+            (self.not_compiled, "not compiled"),
+            (self.wrong, "WRONG"),
+            (self.crashed, "CRASHED"),
+            (self.timed_out, "timed out"),
+        ] {
             if count > 0 {
                 write!(f, " ({count} {fate})")?;
             }

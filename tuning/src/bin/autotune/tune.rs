@@ -1,66 +1,47 @@
 //! `autotune --shape ...`: tunes one workload and keeps the record.
 
-use std::time::Instant;
+use dsconv::{cost, cpu};
+use dsconv_tuning::SearchSpace;
 
-use dsconv::cpu::{self, CpuModel};
-use dsconv::{Database, cost};
-use dsconv_tuning::{SearchSpace, TuneOptions, peak};
-
-use crate::args::{self, TuneArgs};
+use crate::args::TuneArgs;
+use crate::batch;
 use crate::failure::Failure;
 use crate::flags::Request;
 use crate::output;
-use crate::progress::Progress;
-use crate::report::{Committed, DryRunReport, Report, SpaceReport};
+use crate::report::{DryRunReport, Report, SpaceReport};
 use crate::saving::Saving;
+use crate::session::Session;
 
 /// Searches, commits, reports.
 pub(crate) fn tune(args: &TuneArgs) -> Result<(), Failure> {
+    if let Some(file) = &args.batch {
+        return batch::tune(args, file);
+    }
+    if args.shard.is_some() {
+        let message = "--shard divides a batch: name its file with --batch FILE";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     let request = args.workload.request()?;
-    let talks = !args.verbosity.quiet && !args.verbosity.json;
-    if talks {
+    if !args.verbosity.quiet && !args.verbosity.json {
         request.note_defaults();
     }
     if args.dry_run {
         return dry_run(args, &request);
     }
-
-    let host = CpuModel::host();
-    // Before the search, so that a missing home is not found out after it.
-    let path = args::cache_path(args.machine.cache.as_ref(), &host)?;
-    let peak_gflops = peak::fma_peak_gflops(args.machine.threads());
-    let start = Instant::now();
-    let mut progress = Progress::new(&request.workload, peak_gflops, args.trials, talks);
-    let tuned =
-        dsconv_tuning::tune(&request.workload, &cpu::host_target(), &options(args), &mut progress);
-    progress.finish();
-    let tuned = tuned.map_err(Failure::because)?;
-
-    let mut database = Database::new(host);
-    database.insert(tuned.record.clone());
-    let committed = Committed::commit(&database, &path);
-    let failed = committed.error.clone();
-    let report = Report::new(&request, &tuned, peak_gflops, start.elapsed(), committed);
+    let session = Session::start(args)?;
+    let done = session.tune(&request.workload)?;
+    let failed = done.committed.error.clone();
+    let report =
+        Report::new(&request, &done.tuned, session.peak_gflops, done.elapsed, done.committed);
     if args.verbosity.json {
         output::print_json(&report)?;
     } else {
         output::print(&report.to_string())?;
     }
     match failed {
+        None if done.interrupted => Err(Failure::Interrupted),
         None => Ok(()),
-        Some(reason) => Err(Failure::NotCommitted { path, reason }),
-    }
-}
-
-fn options(args: &TuneArgs) -> TuneOptions {
-    let defaults = TuneOptions::default();
-    TuneOptions {
-        threads: args.machine.threads(),
-        budget: args.budget,
-        max_trials: args.trials,
-        seed: args.seed,
-        strategy: args.strategy.unwrap_or(defaults.strategy),
-        ..defaults
+        Some(reason) => Err(Failure::NotCommitted { path: session.path, reason }),
     }
 }
 

@@ -1,0 +1,516 @@
+//! Cycles of a schedule, by part: counted from the same plan that code generation follows.
+
+use super::machine::{LATENCY, Work, unaligned, waiting};
+use crate::activation::Activation;
+use crate::cover::{Cover, WIDTHS};
+use crate::plan::{First, Place, Plan, Tasks};
+use crate::schedule::{CheckedSchedule, Family, LoopOrder, Packing, Taps, Window};
+
+/// Cycles of a loop that ends: its last branch is predicted wrongly.
+const LOOP_END: f64 = 12.0;
+/// Instructions of a loop's step beside its body: pointers, counter, branch.
+const LOOP_STEP: f64 = 3.0;
+/// Cycles of a row of a window beside its copying: whether it is padding is asked of each.
+const ROW: f64 = 1.0;
+/// Cycles until all threads have ended a phase and begun the next one.
+const BARRIER: f64 = 6_000.0;
+/// Reduction length from which row-major weights of a power-of-two pitch fall into few cache sets.
+const ALIASING: usize = 256;
+
+/// Cycles of one run, by part. They rank schedules of one workload; that they are near the truth
+/// is not asked of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// Copying the input to padded windows.
+    pub window: f64,
+    /// The depthwise stage.
+    pub depthwise: f64,
+    /// The pointwise stage.
+    pub pointwise: f64,
+    /// Transposing the output.
+    pub transpose: f64,
+    /// Waiting for data from beyond the first-level cache.
+    pub memory: f64,
+    /// Waiting for the other threads.
+    pub imbalance: f64,
+}
+
+impl Estimate {
+    /// All parts together.
+    pub fn cycles(&self) -> f64 {
+        self.window
+            + self.depthwise
+            + self.pointwise
+            + self.transpose
+            + self.memory
+            + self.imbalance
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            window: self.window + other.window,
+            depthwise: self.depthwise + other.depthwise,
+            pointwise: self.pointwise + other.pointwise,
+            transpose: self.transpose + other.transpose,
+            memory: self.memory + other.memory,
+            imbalance: self.imbalance + other.imbalance,
+        }
+    }
+
+    fn times(self, count: f64) -> Self {
+        Self {
+            window: self.window * count,
+            depthwise: self.depthwise * count,
+            pointwise: self.pointwise * count,
+            transpose: self.transpose * count,
+            memory: self.memory * count,
+            imbalance: self.imbalance * count,
+        }
+    }
+}
+
+/// Estimates a run on so many threads.
+///
+/// ```
+/// use dsconv_kernels::{Schedule, Target, Workload, cost};
+///
+/// let workload: Workload = "f32 nchw 1x64x56x56 dw:3x3,p1,relu pw:64,relu".parse()?;
+/// let target = Target::host();
+/// let best = cost::default_schedule(&workload, &target);
+/// let slow = Schedule { tile_rows: 1, ..*best.schedule() }.check(&workload, &target)?;
+/// assert!(cost::estimate(&best, 1).cycles() < cost::estimate(&slow, 1).cycles());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn estimate(schedule: &CheckedSchedule, threads: usize) -> Estimate {
+    let counted = Counted { plan: &Plan::new(schedule), threads: threads.max(1) };
+    let phases = counted.plan.phases.iter();
+    phases
+        .enumerate()
+        .map(|(index, phase)| {
+            let mut estimate = match phase.tasks {
+                Tasks::Tiles => counted.tiles(phase.first, phase.pointwise),
+                Tasks::ChannelGroups => counted.channel_groups(),
+            };
+            if counted.threads > 1 && index > 0 {
+                estimate.imbalance += BARRIER;
+            }
+            estimate
+        })
+        .fold(Estimate::default(), Estimate::plus)
+}
+
+/// A plan whose instructions are counted.
+struct Counted<'p> {
+    plan: &'p Plan,
+    threads: usize,
+}
+
+impl Counted<'_> {
+    /// A phase whose tasks are tiles of rows: the busiest thread's.
+    fn tiles(&self, first: bool, pointwise: bool) -> Estimate {
+        let plan = self.plan;
+        let tile = |rows: usize| {
+            let mut estimate = Estimate::default();
+            if first {
+                estimate = estimate.plus(self.first_stage(rows));
+            }
+            if pointwise {
+                estimate = estimate.plus(self.pointwise_stage(rows * plan.cols, 1.0));
+            }
+            estimate
+        };
+        let last_rows = plan.rows - (plan.tiles - 1) * plan.tile_rows;
+        let (whole, last) = (tile(plan.tile_rows), tile(last_rows));
+        let tasks = plan.batch * plan.tiles;
+        let all =
+            whole.times((plan.batch * (plan.tiles - 1)) as f64).plus(last.times(plan.batch as f64));
+        let mut busiest = all.times(1.0 / self.threads as f64);
+        let share = tasks.div_ceil(self.threads);
+        // Tiles are handed out in order, so the first threads have whole ones.
+        let most = whole.cycles() * share.min(tasks - plan.batch) as f64
+            + last.cycles() * share.saturating_sub(tasks - plan.batch) as f64;
+        busiest.imbalance += (most - busiest.cycles()).max(0.0);
+        busiest
+    }
+
+    /// A phase whose tasks are groups of output channels over whole images.
+    fn channel_groups(&self) -> Estimate {
+        let plan = self.plan;
+        let groups = plan.pointwise.as_ref().map_or(1, |records| records.groups.len());
+        let pixels = plan.rows * plan.cols;
+        let all = self.pointwise_stage(pixels, 1.0).times(plan.batch as f64);
+        let tasks = plan.batch * groups;
+        let mut busiest = all.times(1.0 / self.threads as f64);
+        let most = all.cycles() * tasks.div_ceil(self.threads) as f64 / tasks as f64;
+        busiest.imbalance += (most - busiest.cycles()).max(0.0);
+        busiest
+    }
+
+    fn first_stage(&self, rows: usize) -> Estimate {
+        match self.plan.first {
+            First::Input => Estimate::default(),
+            First::Gather => {
+                let elements = (rows * self.plan.cols * self.plan.channels) as f64;
+                let copied = Work { loads: 1.0, stores: 1.0, ..Work::default() };
+                Estimate { window: copied.times(elements / 2.0).cycles(), ..Estimate::default() }
+            }
+            First::Depthwise if self.plan.channel_vectors() => self.depthwise_channels(rows),
+            First::Depthwise => self.depthwise_planar(rows),
+        }
+    }
+
+    /// Depthwise stage of a tile, vectors of pixels.
+    fn depthwise_planar(&self, rows: usize) -> Estimate {
+        let plan = self.plan;
+        let Some(tile) = plan.schedule.depthwise else { return Estimate::default() };
+        let Some(cover) = plan.column_cover() else { return Estimate::default() };
+        let [kernel_rows, kernel_cols] = plan.kernel;
+        let taps = (kernel_rows * kernel_cols) as f64;
+        let block = |rows: usize, slots: &[usize]| {
+            let vectors = slots.len() as f64;
+            let accumulators = rows as f64 * vectors;
+            let touched = self.touched_rows(rows) as f64;
+            let crossing: f64 = slots.iter().map(|&lanes| unaligned(lanes)).sum();
+            // Taps kept in registers are of the widest vectors only.
+            let narrow = slots.iter().filter(|&&lanes| lanes < tile.lanes.into()).count() as f64;
+            let broadcasts = if tile.taps == Taps::Memory { vectors } else { narrow };
+            let activation = self.depthwise_activation();
+            Work {
+                multiply_adds: accumulators * taps,
+                loads: touched * kernel_cols as f64 * crossing + broadcasts * rows as f64 * taps,
+                stores: accumulators * unaligned(tile.lanes.into()) / 1.5,
+                others: accumulators * (1.0 + activation),
+                ..Work::default()
+            }
+        };
+        let whole: Vec<usize> = cover.slots.iter().map(|slot| slot.lanes).collect();
+        let of_rows = |rows: usize| {
+            let step = Work { others: LOOP_STEP, ..Work::default() };
+            let mut work = block(rows, &whole).plus(step).times(cover.full as f64);
+            for rest in &cover.rest {
+                let slots: Vec<usize> = rest.iter().map(|slot| slot.lanes).collect();
+                work = work.plus(block(rows, &slots));
+            }
+            work.plus(Work { stalls: LOOP_END / 2.0, ..Work::default() })
+        };
+        let group = usize::from(tile.rows).min(rows);
+        let mut work = of_rows(group).times((rows / group) as f64);
+        if !rows.is_multiple_of(group) {
+            work = work.plus(of_rows(rows % group));
+        }
+        // The taps are loaded for each plane.
+        let kept = if tile.taps == Taps::Registers { taps } else { 0.0 };
+        let begin = Work { loads: kept, stalls: LOOP_END, ..Work::default() };
+        let planes = plan.middle_channels as f64;
+        let mut estimate =
+            Estimate { depthwise: work.plus(begin).times(planes).cycles(), ..Estimate::default() };
+
+        let window_rows = plan.window_rows(rows) as f64;
+        if tile.window == Window::Copied {
+            let row = self.copied_row(plan.copied_cols, plan.stride[1]);
+            estimate.window = row.times(window_rows * plan.channels as f64).cycles();
+        }
+        estimate.memory = self.input_waiting(rows) + self.middle_waiting(rows);
+        estimate
+    }
+
+    /// Depthwise stage of a tile, vectors of channels.
+    fn depthwise_channels(&self, rows: usize) -> Estimate {
+        let plan = self.plan;
+        let (Some(tile), Some(records)) = (plan.schedule.depthwise, &plan.depthwise) else {
+            return Estimate::default();
+        };
+        let [kernel_rows, kernel_cols] = plan.kernel;
+        let taps = (kernel_rows * kernel_cols) as f64;
+        let activation = self.depthwise_activation();
+        let block = |cols: usize, vectors: f64| {
+            let accumulators = cols as f64 * vectors;
+            let weights = if tile.taps == Taps::Memory { taps * vectors } else { 0.0 };
+            Work {
+                multiply_adds: accumulators * taps,
+                loads: accumulators * taps + weights,
+                stores: accumulators,
+                others: accumulators * (1.0 + activation) + LOOP_STEP,
+                ..Work::default()
+            }
+        };
+        let blocks = Cover::scalars(plan.cols, tile.rows.into());
+        let of_group = |vectors: f64| {
+            let mut row = block(blocks.width, vectors).times(blocks.full as f64);
+            for rest in &blocks.rest {
+                row = row.plus(block(rest.len(), vectors));
+            }
+            let row = row.plus(Work { stalls: LOOP_END / 2.0, ..Work::default() });
+            let kept = if tile.taps == Taps::Registers { taps * vectors } else { 0.0 };
+            row.times(rows as f64).plus(Work { loads: kept, stalls: LOOP_END, ..Work::default() })
+        };
+        let groups = &records.groups;
+        let mut work = of_group(groups.slots.len() as f64).times(groups.full as f64);
+        let mut vectors = (groups.slots.len() * groups.full) as f64;
+        for rest in &groups.rest {
+            work = work.plus(of_group(rest.len() as f64));
+            vectors += rest.len() as f64;
+        }
+        let mut estimate = Estimate { depthwise: work.cycles(), ..Estimate::default() };
+
+        let window_rows = plan.window_rows(rows) as f64;
+        let window_pixels = window_rows * plan.copied_cols as f64;
+        if tile.window == Window::Copied {
+            let pixel = if plan.planar_tensors() { self.transposed() } else { copied() };
+            let row = Work { others: 2.0 * LOOP_STEP, stalls: LOOP_END, ..Work::default() };
+            estimate.window = pixel
+                .times(window_pixels * vectors)
+                .plus(row.times(window_rows * groups.len() as f64))
+                .cycles();
+        }
+        if plan.middle.place == Place::Output && plan.planar_tensors() {
+            let pixels = (rows * plan.cols) as f64;
+            estimate.transpose = self.transposed().times(pixels * vectors).cycles();
+        }
+        estimate.memory = self.input_waiting(rows)
+            + self.window_waiting(rows, groups.len() as f64)
+            + self.middle_waiting(rows);
+        estimate
+    }
+
+    /// Pointwise stage over some pixels, `part` of the output channels.
+    fn pointwise_stage(&self, pixels: usize, part: f64) -> Estimate {
+        let plan = self.plan;
+        let (Some(tile), Some(records), Some(stage)) =
+            (plan.schedule.pointwise, &plan.pointwise, plan.workload.pointwise())
+        else {
+            return Estimate::default();
+        };
+        let over_pixels = plan.schedule.family == Family::Pixels;
+        let pixel_cover = if over_pixels {
+            Cover::new(pixels, tile.lanes.into(), tile.vectors.into(), tile.tail)
+        } else {
+            Cover::scalars(pixels, tile.broadcasts.into())
+        };
+        let reduction = plan.middle_channels as f64;
+        let activation = activation_instructions(stage.activation);
+        // Epilogue on the accumulators, unless it waits for the transposing copy.
+        let finish = if plan.transposes() { 0.0 } else { activation };
+        let residual = if stage.residual && !plan.transposes() { 1.0 } else { 0.0 };
+        let crossing = match plan.middle.place {
+            Place::Private => 1.0,
+            _ if plan.middle.pitch.is_multiple_of(16) => 1.0,
+            _ => unaligned(tile.lanes.into()),
+        };
+        let block = |broadcasts: usize, vectors: usize| {
+            let (broadcasts, vectors) = (broadcasts as f64, vectors as f64);
+            let accumulators = broadcasts * vectors;
+            let loads = broadcasts + vectors * if over_pixels { crossing } else { 1.0 };
+            let step = Work {
+                multiply_adds: accumulators,
+                loads,
+                others: LOOP_STEP / f64::from(tile.unroll),
+                ..Work::default()
+            };
+            // Too few accumulators leave the multiply-add ports waiting for their own results.
+            let steps = reduction * step.cycles().max(LATENCY);
+            let rest = Work {
+                loads: accumulators * residual,
+                stores: accumulators * if over_pixels { unaligned(tile.lanes.into()) } else { 1.0 },
+                others: accumulators * (1.0 + finish) + 2.0 * LOOP_STEP,
+                stalls: LOOP_END,
+                ..Work::default()
+            };
+            steps + rest.cycles()
+        };
+        let sizes = |cover: &Cover| {
+            let rest = cover.rest.iter().map(|slots| (slots.len(), 1.0));
+            let whole = (cover.slots.len(), cover.full as f64);
+            std::iter::once(whole).chain(rest).collect::<Vec<_>>()
+        };
+        let mut cycles = 0.0;
+        for (channels, channel_groups) in sizes(&records.groups) {
+            for (pixels, pixel_groups) in sizes(&pixel_cover) {
+                let count = channel_groups * pixel_groups;
+                let (broadcasts, vectors) =
+                    if over_pixels { (channels, pixels) } else { (pixels, channels) };
+                cycles += count * block(broadcasts, vectors);
+            }
+        }
+        let mut estimate = Estimate { pointwise: part * cycles, ..Estimate::default() };
+        if plan.transposes() {
+            let vectors = plan.outputs.div_ceil(tile.lanes.into()) * pixels;
+            let copy = self.transposed().plus(Work { others: activation, ..Work::default() });
+            estimate.transpose = part * copy.times(vectors as f64).cycles();
+        }
+        let aliases = tile.packing == Packing::RowMajor
+            && plan.middle_channels >= ALIASING
+            && plan.middle_channels.is_power_of_two();
+        if aliases {
+            estimate.pointwise *= 2.0;
+        }
+        estimate.memory = part * self.pointwise_waiting(&pixel_cover, pixels);
+        estimate
+    }
+
+    /// Cycles of waiting for operand and weights of the pointwise stage.
+    fn pointwise_waiting(&self, pixel_cover: &Cover, pixels: usize) -> f64 {
+        let plan = self.plan;
+        let (Some(tile), Some(records)) = (plan.schedule.pointwise, &plan.pointwise) else {
+            return 0.0;
+        };
+        let target = &plan.target;
+        let reduction_bytes = plan.middle_channels as f64 * 4.0;
+        let operand = reduction_bytes * pixels as f64;
+        let weights = reduction_bytes * plan.outputs as f64;
+        let channel_groups = records.groups.len() as f64;
+        let pixel_groups = pixel_cover.len() as f64;
+        let operand_block = operand / pixel_groups;
+        let record = weights / channel_groups;
+        let output = pixels as f64 * plan.outputs as f64 * 4.0;
+        // What comes before an operand or weight is met again.
+        let (operand_reuse, weight_reuse) = match tile.order {
+            LoopOrder::ChannelsOuter => (operand + record, record + operand_block),
+            LoopOrder::PixelsOuter => (operand_block + record, weights + operand_block),
+        };
+        let rows = pixels.div_ceil(plan.cols);
+        waiting(target, (channel_groups - 1.0) * operand, operand_reuse)
+            + waiting(target, (pixel_groups - 1.0) * weights, weight_reuse)
+            // The first touch: by the stage before, by the last tile, by the last run.
+            + waiting(target, operand, self.tile_bytes(rows))
+            + waiting(target, weights, self.tile_bytes(rows))
+            + waiting(target, output, self.tensor_bytes())
+    }
+
+    /// Cycles of waiting for the input under a tile: what the last run left, but for the rows that
+    /// the tile above has read, too.
+    fn input_waiting(&self, rows: usize) -> f64 {
+        let plan = self.plan;
+        let row_bytes = (plan.in_cols * plan.channels) as f64 * 4.0;
+        let all = plan.window_rows(rows).min(plan.in_rows);
+        let new = (rows * plan.stride[0]).min(all);
+        waiting(&plan.target, new as f64 * row_bytes, self.tensor_bytes())
+            + waiting(&plan.target, (all - new) as f64 * row_bytes, self.tile_bytes(rows))
+    }
+
+    /// Cycles of waiting to write and read a copied window, for each channel or group of them.
+    fn window_waiting(&self, rows: usize, windows: f64) -> f64 {
+        let plan = self.plan;
+        let Some(window) = plan.windows.first().filter(|_| self.copies_windows()) else {
+            return 0.0;
+        };
+        let bytes = (plan.window_rows(rows) * window.row_pitch) as f64 * 4.0;
+        // Between writing and reading come the input that is copied and the output.
+        waiting(&plan.target, 2.0 * bytes * windows, 2.0 * bytes)
+    }
+
+    fn copies_windows(&self) -> bool {
+        self.plan.schedule.depthwise.is_some_and(|tile| tile.window == Window::Copied)
+    }
+
+    /// Cycles of waiting to write the tensor between the stages.
+    fn middle_waiting(&self, rows: usize) -> f64 {
+        let plan = self.plan;
+        let bytes = (rows * plan.cols * plan.middle_channels) as f64 * 4.0;
+        let footprint = match plan.middle.place {
+            Place::Private | Place::Input => self.tile_bytes(rows),
+            Place::Shared | Place::Output => self.tensor_bytes(),
+        };
+        waiting(&plan.target, bytes, footprint)
+    }
+
+    /// Bytes that a tile of rows touches: its input, the tensor between the stages, its output.
+    /// That much passes through the caches before the scratch of the tile is met again.
+    fn tile_bytes(&self, rows: usize) -> f64 {
+        let plan = self.plan;
+        let input = plan.window_rows(rows) * plan.in_cols * plan.channels;
+        let middle = rows * plan.cols * plan.middle_channels;
+        let output = rows * plan.cols * plan.outputs;
+        let weights = plan.middle_channels * plan.outputs;
+        (input + middle + output + weights) as f64 * 4.0
+    }
+
+    /// Bytes of input, output and scratch together.
+    fn tensor_bytes(&self) -> f64 {
+        let plan = self.plan;
+        let tensors = plan.workload.input_len() + plan.workload.output_len();
+        (tensors + plan.shared_len + plan.private_len + plan.weights_len) as f64 * 4.0
+    }
+
+    /// Rows of input that a tap of `rows` output rows meets.
+    fn touched_rows(&self, rows: usize) -> usize {
+        let plan = self.plan;
+        let [kernel_rows, _] = plan.kernel;
+        let (stride, dilation) = (plan.stride[0], plan.dilation[0]);
+        let all = plan.window_rows(rows);
+        if stride <= dilation * kernel_rows && dilation == 1 {
+            return all;
+        }
+        (0..all)
+            .filter(|window_row| {
+                (0..rows).any(|row| {
+                    let from = row * stride;
+                    *window_row >= from
+                        && (window_row - from).is_multiple_of(dilation)
+                        && (window_row - from) / dilation < kernel_rows
+                })
+            })
+            .count()
+    }
+
+    /// One row of a planar window: copied, and divided by phases where the stride asks for it.
+    fn copied_row(&self, cols: usize, stride: usize) -> Work {
+        let lanes = usize::from(self.plan.target.lanes);
+        let used = stride.min(self.plan.kernel[1]);
+        let count = cols.div_ceil(stride);
+        // The last vector overlaps the one before; few elements take narrower ones.
+        let vectors = if count >= lanes { count.div_ceil(lanes) } else { pieces(count, lanes) };
+        let each = match stride {
+            1 => Work { loads: 1.1, stores: 1.1, ..Work::default() },
+            2 => Work { loads: 2.5, stores: 1.1, shuffles: 1.0, ..Work::default() },
+            // Element by element.
+            _ => Work { loads: 1.0, stores: 1.0, others: LOOP_STEP, ..Work::default() }
+                .times(lanes as f64),
+        };
+        let row = Work { others: 2.0 * LOOP_STEP, stalls: ROW, ..Work::default() };
+        each.times((vectors * used) as f64).plus(row)
+    }
+
+    /// One vector that goes from pixels to planes or back, in blocks of four by four.
+    fn transposed(&self) -> Work {
+        let blocks = (f64::from(self.plan.target.lanes) / 4.0).max(1.0);
+        let block = Work { loads: 1.0, stores: 1.0, shuffles: 2.0, ..Work::default() };
+        block.times(blocks).plus(Work { others: LOOP_STEP / 4.0, ..Work::default() })
+    }
+
+    fn depthwise_activation(&self) -> f64 {
+        let stage = self.plan.workload.depthwise();
+        stage.map_or(0.0, |stage| activation_instructions(stage.activation))
+    }
+}
+
+/// One vector that is copied.
+fn copied() -> Work {
+    Work { loads: 1.25, stores: 1.25, others: 0.5, ..Work::default() }
+}
+
+/// Vectors that cover an extent exactly, the widest first.
+fn pieces(extent: usize, widest: usize) -> usize {
+    let mut left = extent;
+    WIDTHS
+        .into_iter()
+        .filter(|&lanes| lanes <= widest.max(1))
+        .map(|lanes| {
+            let count = left / lanes;
+            left %= lanes;
+            count
+        })
+        .sum()
+}
+
+/// Instructions of an activation on a vector, roughly.
+fn activation_instructions(activation: Activation) -> f64 {
+    match activation {
+        Activation::None => 0.0,
+        Activation::Relu => 1.0,
+        Activation::Relu6 | Activation::Clamp { .. } => 2.0,
+        Activation::LeakyRelu { .. } | Activation::Prelu => 3.0,
+        Activation::HardSigmoid | Activation::HardSwish => 4.0,
+        _ => 25.0,
+    }
+}

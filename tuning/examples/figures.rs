@@ -1,0 +1,166 @@
+//! How good and how quick tuning is on this machine, in figures.
+//!
+//! ```sh
+//! cargo run --release -p dsconv-tuning --example figures                      # all blocks
+//! cargo run --release -p dsconv-tuning --example figures -- mbv2 effl0_5x5_7  # some of them
+//! cargo run --release -p dsconv-tuning --example figures -- --exhaustive      # against all schedules
+//! ```
+//!
+//! Each block of `benches/blocks.toml` is tuned three times with normal effort and other seeds (and
+//! once exhaustively, if asked for). Then all that were ever the best of a run meet the winners and
+//! the untuned default side by side: what a schedule costs here is its median there.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::time::Duration;
+
+use dsconv::{Objective, cpu};
+use dsconv_kernels::{Schedule, Target, Workload, cost};
+use dsconv_tuning::bench::{Bench, HostBench};
+use dsconv_tuning::measure::{Race, SystemClock, median};
+use dsconv_tuning::{Effort, Observer, Quiet, Status, Trial, TuneOptions, tune};
+
+const RUNS: u64 = 3;
+const BLOCKS: &str = include_str!("../../benches/blocks.toml");
+
+/// The best so far, each time that there is a better one, and when.
+#[derive(Default)]
+struct Course {
+    best_us: Option<f64>,
+    bests: Vec<(Duration, Schedule)>,
+}
+
+impl Observer for Course {
+    fn trial(&mut self, trial: &Trial, status: &Status) {
+        if let Some(us) = trial.median_us()
+            && self.best_us.is_none_or(|best| us < best)
+        {
+            self.best_us = Some(us);
+            self.bests.push((status.elapsed, trial.schedule));
+        }
+    }
+}
+
+/// Figures of one block.
+struct Figures {
+    /// Winner of each run over the best winner.
+    regrets: Vec<f64>,
+    /// The untuned default over the best.
+    default: f64,
+    /// When each run had a schedule within 2 % of the best.
+    within_two_percent: Vec<Duration>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (flags, names): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let exhaustive = match flags.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => false,
+        ["--exhaustive"] => true,
+        _ => return Err("the only flag is --exhaustive; other words name blocks".into()),
+    };
+    let target = cpu::host_target();
+    let mut all = Vec::new();
+    println!(
+        "{:<16} {:>8}  {:>13}  {:>7}  {:>10}",
+        "block", "best us", "regret", "default", "2 % in"
+    );
+    for (name, line) in blocks() {
+        if !names.is_empty() && !names.iter().any(|wanted| name.contains(wanted)) {
+            continue;
+        }
+        let (best_us, figures) = figures(&line.parse()?, &target, exhaustive)?;
+        println!(
+            "{name:<16} {best_us:>8.1}  {:>5.3} / {:>5.3}  {:>7.3}  {:>8.2} s",
+            median(&figures.regrets),
+            figures.regrets.iter().copied().fold(1.0, f64::max),
+            figures.default,
+            median_s(&figures.within_two_percent),
+        );
+        all.push(figures);
+    }
+    let regrets: Vec<f64> = all.iter().flat_map(|it| it.regrets.clone()).collect();
+    let worst = regrets.iter().copied().fold(1.0, f64::max);
+    let close = all.iter().filter(|it| it.default <= 1.1).count();
+    let times: Vec<Duration> = all.iter().flat_map(|it| it.within_two_percent.clone()).collect();
+    println!("regret between runs: median {:.3}, worst {worst:.3}", median(&regrets));
+    println!("default within 10 % of the best: {close} of {} blocks", all.len());
+    println!("within 2 % of the best after {:.2} s, median of all runs", median_s(&times));
+    Ok(())
+}
+
+fn median_s(times: &[Duration]) -> f64 {
+    median(&times.iter().map(Duration::as_secs_f64).collect::<Vec<_>>())
+}
+
+/// Names and workloads of the blocks.
+fn blocks() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BLOCKS.lines().filter_map(|line| {
+        let (name, text) = line.split_once(" = ")?;
+        Some((name, text.trim_matches('"')))
+    })
+}
+
+fn figures(
+    workload: &Workload,
+    target: &Target,
+    exhaustive: bool,
+) -> Result<(f64, Figures), Box<dyn Error>> {
+    let default = *cost::default_schedule(workload, target).schedule();
+    let mut schedules = vec![default];
+    let mut winners = Vec::new();
+    let mut courses = Vec::new();
+    for seed in 1..=RUNS {
+        let mut course = Course::default();
+        let options = TuneOptions { seed, ..Effort::Normal.options() };
+        winners.push(tune(workload, target, &options, &mut course)?.record.schedule);
+        schedules.extend(course.bests.iter().map(|(_, schedule)| *schedule));
+        courses.push(course);
+    }
+    schedules.extend(&winners);
+    if exhaustive {
+        let options = Effort::Exhaustive.options();
+        schedules.push(tune(workload, target, &options, &mut Quiet)?.record.schedule);
+    }
+    let times_us = side_by_side(workload, target, &schedules)?;
+    let best_us = times_us.values().copied().fold(f64::INFINITY, f64::min);
+    let best_winner = winners.iter().map(|it| times_us[it]).fold(f64::INFINITY, f64::min);
+    let within = |course: &Course| {
+        let near = course.bests.iter().find(|(_, it)| times_us[it] <= 1.02 * best_us);
+        near.or(course.bests.last()).map(|(when, _)| *when)
+    };
+    let figures = Figures {
+        regrets: winners.iter().map(|it| times_us[it] / best_winner).collect(),
+        default: times_us[&default] / best_us,
+        within_two_percent: courses.iter().filter_map(within).collect(),
+    };
+    Ok((best_us, figures))
+}
+
+/// Median times of schedules that take turns.
+fn side_by_side(
+    workload: &Workload,
+    target: &Target,
+    schedules: &[Schedule],
+) -> Result<HashMap<Schedule, f64>, Box<dyn Error>> {
+    let mut bench = HostBench::new(workload, target, 1, Objective::Warm, 0)?;
+    let mut kernels = HashMap::new();
+    for schedule in schedules {
+        let checked = schedule.check(workload, target)?;
+        let kernel = bench.prepare(&checked, None).map_err(|outcome| outcome.to_string())?;
+        kernels.insert(*schedule, kernel);
+    }
+    let clock = SystemClock::start();
+    let mut race = Race::new(&mut bench, &clock, u64::MAX);
+    let mut times_us = HashMap::new();
+    for (schedule, kernel) in kernels {
+        // Those too slow to take part keep the time of their first look.
+        if let Some(slow) = race.enter(schedule, kernel) {
+            times_us.insert(schedule, slow.measurement().median_us);
+        }
+    }
+    for contender in race.confirm() {
+        times_us.insert(contender.schedule, contender.measurement().median_us);
+    }
+    Ok(times_us)
+}

@@ -1,0 +1,107 @@
+//! `autotune --batch FILE`: tunes the workloads of a file, or one machine's share of them.
+
+use std::path::Path;
+
+use dsconv_tuning::batch::{self, Item};
+use serde::Serialize;
+
+use crate::args::TuneArgs;
+use crate::failure::Failure;
+use crate::output;
+use crate::session::Session;
+use crate::show::RecordReport;
+
+/// What became of a batch.
+#[derive(Default, Serialize)]
+struct BatchReport {
+    records: Vec<RecordReport>,
+    /// Workloads that the cache had already.
+    known: Vec<String>,
+    failed: Vec<Failed>,
+}
+
+/// A workload that could not be tuned.
+#[derive(Serialize)]
+struct Failed {
+    workload: String,
+    reason: String,
+}
+
+/// Tunes one workload after the other. One that fails does not keep the others from their turn.
+pub(crate) fn tune(args: &TuneArgs, file: &Path) -> Result<(), Failure> {
+    let items = items(args, file)?;
+    let talks = !args.verbosity.quiet && !args.verbosity.json;
+    if args.dry_run {
+        let lines = items.iter().map(|item| format!("{} {}\n", item.weight, item.workload));
+        return output::print(&lines.collect::<String>());
+    }
+    let session = Session::start(args)?;
+    let mut report = BatchReport::default();
+    let mut interrupted = false;
+    for (index, item) in items.iter().enumerate() {
+        let workload = &item.workload;
+        let place = format!("{}/{}", index + 1, items.len());
+        if !args.anew && session.has_record(workload) {
+            if talks {
+                output::print(&format!("{place}  {workload}: in the cache already\n"))?;
+            }
+            report.known.push(workload.to_string());
+            continue;
+        }
+        let reason = match session.tune(workload) {
+            Ok(done) => {
+                interrupted = done.interrupted;
+                let record = RecordReport::of(&done.tuned.record);
+                if talks {
+                    output::print(&format!(
+                        "{place}  {workload}: {:.2} us, {:.2}x the default's speed, {:.1} s\n",
+                        record.median_us,
+                        record.speedup_over_default,
+                        done.elapsed.as_secs_f64(),
+                    ))?;
+                }
+                report.records.push(record);
+                done.committed.error
+            }
+            Err(failure) => Some(failure.to_string()),
+        };
+        if let Some(reason) = reason {
+            eprintln!("{place}  {workload}: {reason}");
+            report.failed.push(Failed { workload: workload.to_string(), reason });
+        }
+        if interrupted {
+            break;
+        }
+    }
+    if args.verbosity.json {
+        output::print_json(&report)?;
+    } else if talks {
+        let (tuned, known, failed) =
+            (report.records.len(), report.known.len(), report.failed.len());
+        let path = session.path.display();
+        output::print(&format!(
+            "{tuned} tuned, {known} known before, {failed} failed; in {path}\n"
+        ))?;
+    }
+    if interrupted {
+        return Err(Failure::Interrupted);
+    }
+    match report.failed.len() {
+        0 => Ok(()),
+        failed => Err(Failure::Failed(format!("{failed} of {} workloads failed", items.len()))),
+    }
+}
+
+/// The workloads of the file that are this process's to tune, in their order.
+fn items(args: &TuneArgs, file: &Path) -> Result<Vec<Item>, Failure> {
+    let in_file = |error: String| Failure::Failed(format!("{}: {error}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| in_file(error.to_string()))?;
+    let items = batch::parse(&text).map_err(|error| in_file(error.to_string()))?;
+    if items.is_empty() {
+        return Err(in_file("holds no workload, one a line is expected".to_owned()));
+    }
+    Ok(match args.shard {
+        Some(shard) => batch::shard(items, shard),
+        None => items,
+    })
+}

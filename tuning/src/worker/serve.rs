@@ -1,0 +1,157 @@
+//! The worker's side: reads requests until there are no more.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Write};
+
+use dsconv_kernels::{Schedule, Target, Workload};
+
+use super::fault::Faults;
+use super::protocol::{Hello, Reply, Request};
+use crate::bench::{Bench, HostBench, Prepared};
+use crate::fate::Fate;
+use crate::trial::Outcome;
+
+/// Serves the requests of a [`WorkerBench`](super::WorkerBench) until `input` ends.
+///
+/// # Errors
+///
+/// If reading or writing fails.
+pub fn serve(input: impl BufRead, mut output: impl Write) -> io::Result<()> {
+    end_with_the_parent();
+    let mut worker: Option<Worker> = None;
+    for line in input.lines() {
+        let refused = |message: String| Some(Reply::Refused { message });
+        let reply = match (serde_json::from_str(&line?), &mut worker) {
+            (Err(error), _) => refused(format!("no request: {error}")),
+            (Ok(Request::Hello(hello)), _) => match Worker::new(&hello) {
+                Ok(ready) => {
+                    worker = Some(ready);
+                    Some(Reply::Ready)
+                }
+                Err(message) => refused(message),
+            },
+            (Ok(_), None) => refused("hello comes first".to_owned()),
+            (Ok(request), Some(worker)) => worker.answer(request),
+        };
+        if let Some(reply) = reply {
+            let mut line = serde_json::to_string(&reply).map_err(io::Error::other)?;
+            line.push('\n');
+            output.write_all(line.as_bytes())?;
+            output.flush()?;
+        }
+    }
+    Ok(())
+}
+
+/// A worker in an endless loop does not see that its input has ended. It is the child of whoever
+/// reads its replies, so it ends once it is somebody else's.
+fn end_with_the_parent() {
+    #[cfg(unix)]
+    std::thread::spawn(|| {
+        let parent = std::os::unix::process::parent_id();
+        while std::os::unix::process::parent_id() == parent {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        std::process::exit(1);
+    });
+}
+
+struct Worker {
+    bench: HostBench,
+    workload: Workload,
+    target: Target,
+    kernels: HashMap<u64, (Schedule, Prepared)>,
+    faults: Faults,
+}
+
+impl Worker {
+    fn new(hello: &Hello) -> Result<Self, String> {
+        if let Some(fault) = hello.fault() {
+            return Err(fault);
+        }
+        let Hello { workload, target, threads, objective, seed, .. } = hello;
+        let bench = HostBench::new(workload, target, *threads, *objective, *seed)
+            .map_err(|error| format!("could not start {threads} threads: {error}"))?;
+        let faults = Faults::from_environment();
+        let (workload, target) = (*workload, *target);
+        Ok(Self { bench, workload, target, kernels: HashMap::new(), faults })
+    }
+
+    fn answer(&mut self, request: Request) -> Option<Reply> {
+        Some(match request {
+            Request::Hello(_) => unreachable!("handled by the caller"),
+            Request::Prepare { id, schedule } => match self.prepare(id, schedule) {
+                Ok(()) => Reply::Prepared,
+                Err(outcome) => Reply::Failed(Fate::from(&outcome)),
+            },
+            Request::Sample { id, repeats } => match self.kernels.get_mut(&id) {
+                None => Reply::Refused { message: format!("there is no kernel {id}") },
+                Some((schedule, kernel)) => {
+                    self.faults.at_sample(schedule);
+                    match self.bench.sample(kernel, repeats, None) {
+                        Ok(ns) => Reply::Sample { ns },
+                        Err(outcome) => Reply::Failed(Fate::from(&outcome)),
+                    }
+                }
+            },
+            Request::Contamination => Reply::Contamination { reason: self.bench.contamination() },
+            Request::Drop { ids } => {
+                for id in ids {
+                    self.kernels.remove(&id);
+                }
+                return None;
+            }
+        })
+    }
+
+    fn prepare(&mut self, id: u64, schedule: Schedule) -> Result<(), Outcome> {
+        self.faults.at_preparation(&schedule);
+        let checked = schedule.check(&self.workload, &self.target).map_err(Outcome::Illegal)?;
+        let kernel = self.bench.prepare(&checked, None)?;
+        self.kernels.insert(id, (schedule, kernel));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replies(requests: &str) -> Vec<String> {
+        let mut output = Vec::new();
+        serve(requests.as_bytes(), &mut output).expect("memory can be read and written");
+        let text = String::from_utf8(output).expect("JSON is UTF-8");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn requests_out_of_turn_are_refused_by_name() {
+        let replies = replies("nonsense\n{\"sample\":{\"id\":1,\"repeats\":1}}\n");
+        assert!(replies[0].contains("no request"), "{replies:?}");
+        assert!(replies[1].contains("hello comes first"), "{replies:?}");
+    }
+
+    #[test]
+    fn a_kernel_is_prepared_sampled_and_forgotten() {
+        let workload = "f32 nchw 1x4x6x6 dw:3x3,p1 pw:8".parse().expect("a workload");
+        let target = Target::host();
+        let default = dsconv_kernels::cost::default_schedule(&workload, &target);
+        let schedule = *default.schedule();
+        let sample = Request::Sample { id: 3, repeats: 2 };
+        let requests = [
+            Request::Hello(Hello::new(&workload, &target, 1, dsconv::Objective::Warm, 1)),
+            Request::Prepare { id: 3, schedule },
+            sample.clone(),
+            Request::Drop { ids: vec![3] },
+            sample,
+            Request::Prepare { id: 4, schedule: Schedule { tile_rows: 99, ..schedule } },
+        ];
+        let lines = requests.map(|request| serde_json::to_string(&request).expect("a line"));
+        let replies = replies(&lines.join("\n"));
+        assert_eq!(replies[..2], ["\"ready\"", "\"prepared\""]);
+        assert!(replies[2].starts_with("{\"sample\":{\"ns\":"), "{replies:?}");
+        assert!(replies[3].contains("no kernel 3"), "{replies:?}");
+        assert!(replies[4].contains("illegal"), "{replies:?}");
+        assert_eq!(replies.len(), 5);
+    }
+}

@@ -1,0 +1,91 @@
+//! Candidates that crash or never end cost themselves and nothing else.
+
+use std::time::{Duration, Instant};
+
+use crate::sandbox::{Ended, Sandbox};
+
+/// The whole space of a small block, but for what the clock allows.
+const SMALL: &str = "--shape 1x8x12x12 --out-channels 16 --strategy exhaustive --trials 40 \
+                     --budget 60s --cache c.toml --json";
+
+/// Tunes with faults in the worker: their names, and the part of a schedule's text where they occur.
+fn with_faults(line: &str, faults: &str) -> serde_json::Value {
+    let sandbox = Sandbox::new();
+    let ended = Ended::of(sandbox.command(line).env("DSCONV_TEST_FAULTS", faults));
+    let report = ended.json();
+    assert!(sandbox.path("c.toml").exists());
+    report
+}
+
+fn count(report: &serde_json::Value, fate: &str) -> u64 {
+    report["trials"][fate].as_u64().unwrap_or_else(|| panic!("{fate} in {report}"))
+}
+
+/// A part of a schedule's text that some of the first schedules have, and the default has not.
+fn part_of_some_schedules() -> String {
+    let sandbox = Sandbox::new();
+    let report = sandbox.autotune("--shape 1x8x12x12 --out-channels 16 --dry-run --json").json();
+    let rows = report["default_schedule"]["tile_rows"].as_u64().expect("a number");
+    if rows == 6 { " t12 ".to_owned() } else { " t6 ".to_owned() }
+}
+
+#[test]
+fn a_crash_costs_one_candidate_whatever_its_signal() {
+    let part = part_of_some_schedules();
+    let part = part.trim();
+    for (fault, how) in [
+        ("abort", "SIGABRT"),
+        ("segv", "SIGSEGV"),
+        ("ill", "SIGILL"),
+        ("exit", "exit code 3"),
+        ("panic", "asked for"),
+    ] {
+        let report = with_faults(SMALL, &format!("{fault}:{part}"));
+        let (crashed, measured) = (count(&report, "crashed"), count(&report, "measured"));
+        assert!(crashed > 0, "{fault}: {report}");
+        assert!(measured > 0, "{fault}: {report}");
+        assert_eq!(crashed + measured, 40, "{fault}: {report}");
+        let failure = &report["failures"][0];
+        assert!(failure["outcome"].to_string().contains(how), "{failure}");
+        assert!(failure["schedule"].to_string().contains(part), "{failure}");
+    }
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_race_costs_one_candidate() {
+    let part = part_of_some_schedules();
+    let report = with_faults(SMALL, &format!("abort-sample:{}", part.trim()));
+    assert!(count(&report, "crashed") > 0, "{report}");
+    assert_eq!(count(&report, "crashed") + count(&report, "measured"), 40, "{report}");
+}
+
+#[test]
+fn an_endless_loop_is_given_up_and_the_budget_holds() {
+    let start = Instant::now();
+    let part = part_of_some_schedules();
+    let line = SMALL.replace("--trials 40", "--trials 200").replace("60s", "3s");
+    let report = with_faults(&line, &format!("hang:{}", part.trim()));
+    assert!(count(&report, "timed_out") > 0, "{report}");
+    assert!(count(&report, "measured") > 0, "{report}");
+    // The budget, the last candidate's limit, and a machine that may stall.
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_default_that_crashes_is_an_error_that_says_how() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command("--shape 1x4x6x6 --cache c.toml");
+    let ended = Ended::of(command.env("DSCONV_TEST_FAULTS", "segv:fused"));
+    ended.fails(1, &["the untuned default failed", "SIGSEGV"]);
+    assert!(!sandbox.path("c.toml").exists());
+}
+
+#[test]
+fn a_worker_without_a_driver_ends_with_its_input() {
+    let sandbox = Sandbox::new();
+    let ended = Ended::of(sandbox.command("worker").write_stdin("{\"drop\":{\"ids\":[]}}\n"));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.contains("hello comes first"), "{ended:?}");
+    let help = sandbox.autotune("--help").stdout();
+    assert!(!help.contains("worker"), "{help}");
+}
