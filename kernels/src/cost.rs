@@ -20,7 +20,8 @@ pub use estimate::{Estimate, estimate};
 const TILE_ROWS: [usize; 6] = [1, 2, 4, 7, 14, 28];
 
 /// Rows and vectors of depthwise register tiles that it is chosen from.
-const DEPTHWISE_TILES: [(u8, u8); 6] = [(1, 1), (2, 1), (4, 1), (7, 1), (2, 2), (4, 2)];
+const DEPTHWISE_TILES: [(u8, u8); 9] =
+    [(1, 1), (2, 1), (4, 1), (7, 1), (14, 1), (2, 2), (4, 2), (7, 2), (14, 2)];
 
 /// Broadcasts and vectors of pointwise register tiles that it is chosen from.
 const REGISTER_TILES: [(u8, u8); 10] =
@@ -77,7 +78,7 @@ fn improved(
     let mut best = (start, estimate(&start, 1).cycles());
     for _ in 0..ROUNDS {
         let before = best.1;
-        for axis in [tile_rows, depthwise_tiles, pointwise_tiles, orders] {
+        for axis in [tile_rows, windows, depthwise_tiles, pointwise_tiles, orders] {
             for candidate in axis(best.0.schedule(), workload) {
                 if let Ok(checked) = candidate.check(workload, target) {
                     let cycles = estimate(&checked, 1).cycles();
@@ -104,12 +105,22 @@ fn tile_rows(schedule: &Schedule, workload: &Workload) -> Vec<Schedule> {
 
 fn depthwise_tiles(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
     let Some(tile) = schedule.depthwise else { return Vec::new() };
-    let with = |(rows, vectors), tail| DepthwiseTile { rows, vectors, tail, ..tile };
-    DEPTHWISE_TILES
-        .into_iter()
-        .flat_map(|size| [Tail::Overlap, Tail::Narrow, Tail::Overrun].map(|tail| with(size, tail)))
-        .map(|tile| Schedule { depthwise: Some(tile), ..*schedule })
-        .collect()
+    let mut tiles = Vec::new();
+    for (rows, vectors) in DEPTHWISE_TILES {
+        for taps in [Taps::Registers, Taps::Memory] {
+            for tail in [Tail::Overlap, Tail::Narrow, Tail::Overrun] {
+                tiles.push(DepthwiseTile { rows, vectors, taps, tail, ..tile });
+            }
+        }
+    }
+    tiles.into_iter().map(|tile| Schedule { depthwise: Some(tile), ..*schedule }).collect()
+}
+
+fn windows(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
+    let Some(tile) = schedule.depthwise else { return Vec::new() };
+    [Window::Direct, Window::Copied]
+        .map(|window| Schedule { depthwise: Some(DepthwiseTile { window, ..tile }), ..*schedule })
+        .to_vec()
 }
 
 fn pointwise_tiles(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {

@@ -1,9 +1,11 @@
 //! Cycles of a schedule, by part: counted from the same plan that code generation follows.
 
+use std::collections::HashSet;
+
 use super::machine::{LATENCY, Work, unaligned, waiting};
 use crate::activation::Activation;
-use crate::cover::{Cover, WIDTHS};
-use crate::plan::{First, Place, Plan, Tasks};
+use crate::cover::{Cover, Slot, WIDTHS};
+use crate::plan::{First, LINE, Place, Plan, Tasks};
 use crate::schedule::{CheckedSchedule, Family, LoopOrder, Packing, Taps, Window};
 
 /// Cycles of a loop that ends: its last branch is predicted wrongly.
@@ -166,32 +168,32 @@ impl Counted<'_> {
         let Some(cover) = plan.column_cover() else { return Estimate::default() };
         let [kernel_rows, kernel_cols] = plan.kernel;
         let taps = (kernel_rows * kernel_cols) as f64;
-        let block = |rows: usize, slots: &[usize]| {
-            let vectors = slots.len() as f64;
-            let accumulators = rows as f64 * vectors;
-            let touched = self.touched_rows(rows) as f64;
-            let crossing: f64 = slots.iter().map(|&lanes| unaligned(lanes)).sum();
-            // Taps kept in registers are of the widest vectors only.
-            let narrow = slots.iter().filter(|&&lanes| lanes < tile.lanes.into()).count() as f64;
-            let broadcasts = if tile.taps == Taps::Memory { vectors } else { narrow };
-            let activation = self.depthwise_activation();
+        let block = |rows: usize, slots: &[Slot]| {
+            let accumulators = (rows * slots.len()) as f64;
+            let read =
+                slots.iter().map(|slot| self.row_read(slot)).fold(Work::default(), Work::plus);
+            // Taps kept in registers are of the widest vectors only; those in memory are loaded
+            // once for vectors of the same width.
+            let is_narrow = |slot: &&Slot| slot.lanes < tile.lanes.into();
+            let broadcasts = match tile.taps {
+                Taps::Registers => slots.iter().filter(is_narrow).count(),
+                Taps::Memory => 1,
+            };
+            let pairs = if self.takes_pairs() { accumulators } else { 0.0 };
             Work {
                 multiply_adds: accumulators * taps,
-                loads: touched * kernel_cols as f64 * crossing + broadcasts * rows as f64 * taps,
+                loads: (broadcasts * rows) as f64 * taps,
                 stores: accumulators * unaligned(tile.lanes.into()) / 1.5,
-                others: accumulators * (1.0 + activation),
+                shuffles: pairs,
+                others: accumulators * (1.0 + self.depthwise_activation()) + LOOP_STEP,
                 ..Work::default()
             }
+            .plus(read.times(self.touched_rows(rows) as f64))
         };
-        let whole: Vec<usize> = cover.slots.iter().map(|slot| slot.lanes).collect();
         let of_rows = |rows: usize| {
-            let step = Work { others: LOOP_STEP, ..Work::default() };
-            let mut work = block(rows, &whole).plus(step).times(cover.full as f64);
-            for rest in &cover.rest {
-                let slots: Vec<usize> = rest.iter().map(|slot| slot.lanes).collect();
-                work = work.plus(block(rows, &slots));
-            }
-            work.plus(Work { stalls: LOOP_END / 2.0, ..Work::default() })
+            let groups = cover.groups().map(|slots| block(rows, &slots));
+            let end = Work { stalls: LOOP_END / 2.0, ..Work::default() };
+            groups.fold(end, Work::plus)
         };
         let group = usize::from(tile.rows).min(rows);
         let mut work = of_rows(group).times((rows / group) as f64);
@@ -223,12 +225,18 @@ impl Counted<'_> {
         let [kernel_rows, kernel_cols] = plan.kernel;
         let taps = (kernel_rows * kernel_cols) as f64;
         let activation = self.depthwise_activation();
+        let is_aligned = tile.window == Window::Copied || plan.channels.is_multiple_of(LINE);
+        let crossing = if is_aligned { 1.0 } else { unaligned(tile.lanes.into()) };
         let block = |cols: usize, vectors: f64| {
             let accumulators = cols as f64 * vectors;
-            let weights = if tile.taps == Taps::Memory { taps * vectors } else { 0.0 };
+            let weights = if tile.taps == Taps::Memory { taps * accumulators } else { 0.0 };
+            // A loaded pixel serves all columns that have a tap on it.
+            let pixels: HashSet<usize> = (0..cols)
+                .flat_map(|col| (0..kernel_cols).map(move |tap| plan.window_col(col, tap)))
+                .collect();
             Work {
                 multiply_adds: accumulators * taps,
-                loads: accumulators * taps + weights,
+                loads: (kernel_rows * pixels.len()) as f64 * vectors * crossing + weights,
                 stores: accumulators,
                 others: accumulators * (1.0 + activation) + LOOP_STEP,
                 ..Work::default()
@@ -256,7 +264,7 @@ impl Counted<'_> {
         let window_rows = plan.window_rows(rows) as f64;
         let window_pixels = window_rows * plan.copied_cols as f64;
         if tile.window == Window::Copied {
-            let pixel = if plan.planar_tensors() { self.transposed() } else { copied() };
+            let pixel = if plan.planar_tensors() { self.transposed_in() } else { copied() };
             let row = Work { others: 2.0 * LOOP_STEP, stalls: LOOP_END, ..Work::default() };
             estimate.window = pixel
                 .times(window_pixels * vectors)
@@ -265,7 +273,7 @@ impl Counted<'_> {
         }
         if plan.middle.place == Place::Output && plan.planar_tensors() {
             let pixels = (rows * plan.cols) as f64;
-            estimate.transpose = self.transposed().times(pixels * vectors).cycles();
+            estimate.transpose = self.transposed_out().times(pixels * vectors).cycles();
         }
         estimate.memory = self.input_waiting(rows)
             + self.window_waiting(rows, groups.len() as f64)
@@ -289,8 +297,9 @@ impl Counted<'_> {
         };
         let reduction = plan.middle_channels as f64;
         let activation = activation_instructions(stage.activation);
-        // Epilogue on the accumulators, unless it waits for the transposing copy.
-        let finish = if plan.transposes() { 0.0 } else { activation };
+        // Epilogue on the accumulators, unless it waits for the residual in the transposing copy.
+        let late = if plan.transposes() && stage.residual { activation + 1.0 } else { 0.0 };
+        let finish = if late > 0.0 { 0.0 } else { activation };
         let residual = if stage.residual && !plan.transposes() { 1.0 } else { 0.0 };
         let crossing = match plan.middle.place {
             Place::Private => 1.0,
@@ -335,7 +344,7 @@ impl Counted<'_> {
         let mut estimate = Estimate { pointwise: part * cycles, ..Estimate::default() };
         if plan.transposes() {
             let vectors = plan.outputs.div_ceil(tile.lanes.into()) * pixels;
-            let copy = self.transposed().plus(Work { others: activation, ..Work::default() });
+            let copy = self.transposed_out().plus(Work { others: late, ..Work::default() });
             estimate.transpose = part * copy.times(vectors as f64).cycles();
         }
         let aliases = tile.packing == Packing::RowMajor
@@ -471,11 +480,64 @@ impl Counted<'_> {
         each.times((vectors * used) as f64).plus(row)
     }
 
-    /// One vector that goes from pixels to planes or back, in blocks of four by four.
-    fn transposed(&self) -> Work {
-        let blocks = (f64::from(self.plan.target.lanes) / 4.0).max(1.0);
-        let block = Work { loads: 1.0, stores: 1.0, shuffles: 2.0, ..Work::default() };
-        block.times(blocks).plus(Work { others: LOOP_STEP / 4.0, ..Work::default() })
+    /// What a vector of planes reads of one row of a window.
+    fn row_read(&self, slot: &Slot) -> Work {
+        let plan = self.plan;
+        let crossing = unaligned(slot.lanes);
+        let taps = plan.kernel[1];
+        let reads_input = plan.schedule.depthwise.is_some_and(|tile| tile.window == Window::Direct);
+        if !reads_input {
+            return Work { loads: taps as f64 * crossing, ..Work::default() };
+        }
+        let start = (slot.start * plan.stride[1]) as isize - plan.pad[1] as isize;
+        let offsets = (0..taps).map(|tap| start + (tap * plan.dilation[1]) as isize);
+        let pairs = self.takes_pairs() && slot.lanes > 1;
+        let lanes = slot.lanes as isize;
+        let loads: HashSet<isize> = if pairs {
+            offsets.map(|at| at - at.rem_euclid(2)).flat_map(|at| [at, at + lanes]).collect()
+        } else {
+            offsets.collect()
+        };
+        // Masked loads occupy a port of the multiply-adds, too.
+        let inside = 0..=plan.in_cols as isize - lanes;
+        let masked = loads.iter().filter(|at| !inside.contains(at)).count() as f64;
+        Work {
+            loads: loads.len() as f64 * crossing,
+            others: 2.0 * masked,
+            shuffles: if pairs { taps as f64 } else { 0.0 },
+            ..Work::default()
+        }
+    }
+
+    /// Whether taps take even or odd elements of two vectors.
+    fn takes_pairs(&self) -> bool {
+        let plan = self.plan;
+        plan.stride[1] == 2
+            && plan.schedule.depthwise.is_some_and(|tile| tile.window == Window::Direct)
+    }
+
+    /// One vector of channels made of planes: four pixels of each go into its 128-bit lanes.
+    fn transposed_in(&self) -> Work {
+        let parts = (f64::from(self.plan.target.lanes) / 4.0).max(1.0);
+        Work {
+            loads: parts,
+            stores: 1.0,
+            shuffles: 2.0,
+            others: 2.0 * (parts - 1.0) + LOOP_STEP / 4.0,
+            ..Work::default()
+        }
+    }
+
+    /// One vector of channels that goes to planes, each 128-bit lane to one of them.
+    fn transposed_out(&self) -> Work {
+        let parts = (f64::from(self.plan.target.lanes) / 4.0).max(1.0);
+        Work {
+            loads: 1.0,
+            stores: parts,
+            shuffles: 2.0,
+            others: LOOP_STEP / 4.0,
+            ..Work::default()
+        }
     }
 
     fn depthwise_activation(&self) -> f64 {
