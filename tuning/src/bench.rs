@@ -65,6 +65,8 @@ pub trait Bench {
 const CONTAMINATED: u64 = 5;
 /// Times that a contaminated sample is taken again.
 const MOST_RETAKES: usize = 3;
+/// Time that a thread may wait after it was woken.
+const WAKE_NS: u64 = 20_000;
 /// Time after which it is not: on a busy machine a long sample always waits at some moment.
 const LONGEST_RETAKE: Duration = Duration::from_millis(10);
 
@@ -192,6 +194,13 @@ impl HostBench {
         }
     }
 
+    /// Time that the threads of a pool may wait until they run, since each run wakes them. It is far
+    /// less than the milliseconds for which another process gets a core.
+    fn wakes(&self, repeats: u64) -> Duration {
+        let wakes = if self.threads > 1 { self.threads as u64 * repeats } else { 0 };
+        Duration::from_nanos(WAKE_NS.saturating_mul(wakes))
+    }
+
     /// For the cold objective, reads and writes a block of several times the second-level cache:
     /// input, weights and output leave the private caches, and a third-level cache as far as the
     /// block fills it.
@@ -236,7 +245,7 @@ impl Bench for HostBench {
             let elapsed = start.elapsed();
             least = least.min(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
             let waited = self.queue.waited().saturating_sub(waited);
-            if waited <= elapsed / 100 {
+            if waited <= elapsed / 100 + self.wakes(repeats) {
                 self.samples[0] += 1;
                 return Ok(least);
             }

@@ -576,3 +576,80 @@ fn activation_instructions(activation: Activation) -> f64 {
         _ => 25.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::target::{Isa, Target};
+    use crate::testing::random_schedule;
+    use crate::workload::Workload;
+
+    const BLOCK: &str = "f32 nchw 1x256x28x28 dw:3x3,p1,bias,relu pw:256,bias,relu";
+
+    fn cycles(workload: &str, schedule: &str, threads: usize) -> f64 {
+        let workload: Workload = workload.parse().expect("a workload");
+        let schedule: crate::Schedule = schedule.parse().expect("a schedule");
+        let target = Target::of(Isa::Avx512);
+        let checked = schedule.check(&workload, &target).expect("a legal schedule");
+        estimate(&checked, threads).cycles()
+    }
+
+    #[test]
+    fn every_legal_schedule_has_a_finite_estimate_above_zero() {
+        let mut rng = StdRng::seed_from_u64(5);
+        for line in [
+            BLOCK,
+            "f32 nhwc 2x12x9x7 dw:5x5,s2,p2,bias pw:20,bias,residual,hard_swish",
+            "f32 nchw 1x8x1x50 dw:1x9,p4,bias pw:8",
+            "f32 nchw 1x24x14x14 dw:3x3,d3,p3,m2,bias,silu",
+            "f32 nhwc 1x32x7x7 pw:40,bias,prelu",
+            "f32 nchw 1x32x9x9 pw:40,s2",
+        ] {
+            let workload: Workload = line.parse().expect("a workload");
+            for isa in [Isa::Fma, Isa::Avx2, Isa::Avx512] {
+                for threads in [1, 2, 64] {
+                    let checked = random_schedule(&mut rng, &workload, &Target::of(isa));
+                    let cycles = estimate(&checked, threads).cycles();
+                    assert!(cycles.is_finite() && cycles > 0.0, "{line}: {}", checked.schedule());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_known_to_be_slow_is_estimated_to_be_slow() {
+        const GOOD: &str = "pixels fused rows t14 dw:l16,r4,v1,registers,overlap,copied \
+                            pw:l16,b8,v2,u4,narrow,panels,pixels_outer";
+        for (slow, than, at_least) in [
+            // Halos are read again and again.
+            ("t14", "t1", 1.2),
+            // One accumulator waits for its own result.
+            ("b8,v2", "b1,v1", 3.0),
+            // A quarter of the width.
+            ("pw:l16", "pw:l4", 2.0),
+        ] {
+            let other = GOOD.replace(slow, than);
+            let ratio = cycles(BLOCK, &other, 1) / cycles(BLOCK, GOOD, 1);
+            assert!(ratio > at_least, "{other}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn threads_help_as_far_as_there_are_tiles() {
+        let tiled = |rows: usize, threads| {
+            let schedule = format!(
+                "pixels fused rows t{rows} dw:l16,r4,v1,registers,overlap,copied \
+                 pw:l16,b8,v2,u4,narrow,panels,pixels_outer"
+            );
+            cycles(BLOCK, &schedule, threads)
+        };
+        assert!(tiled(14, 2) < 0.6 * tiled(14, 1));
+        assert!(tiled(28, 2) > 0.99 * tiled(28, 1));
+        // Three tiles on two threads take as long as four.
+        let (three, four) = (tiled(10, 2) / tiled(10, 1), tiled(7, 2) / tiled(7, 1));
+        assert!(three > four + 0.1, "{three} {four}");
+    }
+}
