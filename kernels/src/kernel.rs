@@ -268,6 +268,9 @@ impl Share<'_> {
     /// fewer.
     fn run(&self, pool: &rayon::ThreadPool, private: &mut [Buffer]) {
         let Some((own, others)) = private.split_first_mut() else { return };
+        if others.is_empty() {
+            return self.take(own);
+        }
         pool.in_place_scope(|scope| {
             for other in others {
                 scope.spawn(move |_| self.take(other));
