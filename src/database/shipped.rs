@@ -3,6 +3,7 @@
 //! To add a model, put the file that `autotune` wrote there and name it in [`FILES`].
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::Database;
 
@@ -11,16 +12,14 @@ const FILES: &[(&str, &str)] =
     &[("genuineintel-6-167-1", include_str!("shipped/genuineintel-6-167-1.toml"))];
 
 pub(super) fn find(file_stem: &str) -> Option<Database> {
-    find_in(FILES, file_stem)
+    all().find(|database| database.cpu().file_stem() == file_stem)
 }
 
+/// The files are read once in a process.
 pub(super) fn all() -> impl Iterator<Item = Database> {
-    FILES.iter().filter_map(|(stem, text)| read(stem, text))
-}
-
-fn find_in(files: &[(&str, &str)], file_stem: &str) -> Option<Database> {
-    let (stem, text) = files.iter().find(|(stem, _)| *stem == file_stem)?;
-    read(stem, text)
+    static DATABASES: OnceLock<Vec<Database>> = OnceLock::new();
+    let read_all = || FILES.iter().filter_map(|(stem, text)| read(stem, text)).collect();
+    DATABASES.get_or_init(read_all).iter().cloned()
 }
 
 /// A test reads every file, so a file that is not sound never gets here.
@@ -37,7 +36,6 @@ fn read(stem: &str, text: &str) -> Option<Database> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::CpuModel;
 
     #[test]
     fn every_shipped_file_is_sound_named_after_its_cpu_and_as_we_would_write_it() {
@@ -53,12 +51,9 @@ mod tests {
 
     #[test]
     fn a_cpu_model_finds_its_own_file_only() {
-        let cpu = CpuModel::host();
-        let text = Database::new(cpu.clone()).to_toml();
-        let stem = cpu.file_stem();
-        let files = [("other-1-2-3", "not read"), (stem.as_str(), text.as_str())];
-        assert_eq!(find_in(&files, &stem).unwrap().cpu(), &cpu);
-        assert!(find_in(&files, "other-1-2-4").is_none());
-        assert!(find_in(&files, "other-1-2-3").is_none());
+        for (stem, _) in FILES {
+            assert_eq!(find(stem).unwrap().cpu().file_stem(), *stem);
+        }
+        assert!(find("other-1-2-3").is_none());
     }
 }
