@@ -47,6 +47,32 @@ fn parts(plan: &Plan) -> (&Records, DepthwiseTile, Activation) {
     (records, schedule, stage.activation)
 }
 
+/// Walks over `count` groups of `width` output columns: in a loop over those that read nothing
+/// outside of the input and, before and after it, over the others, whose first column `body` is told.
+/// The pointers move on by their elements a column.
+fn over_groups(
+    emitter: &mut Emitter<'_>,
+    [count, width]: [usize; 2],
+    pointers: &[(Pointer, usize)],
+    is_inside: impl Fn(usize) -> bool,
+    mut body: impl FnMut(&mut Emitter<'_>, Option<usize>, &[Pointer]),
+) {
+    let at = |group: usize| -> Vec<Pointer> {
+        pointers.iter().map(|&(pointer, step)| pointer.at(group * width * step)).collect()
+    };
+    let start = (0..count).find(|&group| is_inside(group)).unwrap_or(count);
+    let end = (start..count).find(|&group| !is_inside(group)).unwrap_or(count);
+    for group in 0..start {
+        body(emitter, Some(group * width), &at(group));
+    }
+    let steps = pointers.iter().map(|(_, step)| width * step);
+    let moving: Vec<_> = at(start).into_iter().zip(steps).collect();
+    emitter.for_each(end - start, &moving, |emitter, pointers| body(emitter, None, pointers));
+    for group in end..count {
+        body(emitter, Some(group * width), &at(group));
+    }
+}
+
 /// Where each slot of a group starts in a record.
 pub(super) fn positions(slots: &[Slot]) -> Vec<usize> {
     slots

@@ -12,7 +12,7 @@ use super::super::transpose::{self, Run};
 use super::super::window::{self, Rows};
 use super::super::{Buffers, Tile, for_each_group};
 use super::lines::{Block, Lines};
-use super::{Channel, parts, positions};
+use super::{Channel, over_groups, parts, positions};
 use crate::cover::{self, Cover, Slot};
 use crate::plan::Plan;
 use crate::schedule::Window;
@@ -181,35 +181,25 @@ impl Channel<'_> {
         let padding = if self.is_direct() { self.plan.pad[1] * self.window.col_pitch } else { 0 };
         let behind = -(padding as isize);
         starts.extend(lines.pointers.iter().map(|&pointer| (pointer.offset(behind), step)));
-        let at = |column: usize| -> Vec<Pointer> {
-            starts.iter().map(|&(pointer, step)| pointer.at(column * step)).collect()
-        };
-        let known = |emitter: &mut Emitter<'_>, first: usize, count: usize| {
-            let columns = Columns { count, first: Some(first) };
-            self.channel_block(emitter, columns, sides, lines, &at(first), pitch);
-        };
         let is_inside = |block: usize| {
             !self.is_direct() || self.plan.columns_are_inside(block * blocks.width, blocks.width)
         };
-        let start = (0..blocks.full).find(|&block| is_inside(block)).unwrap_or(blocks.full);
-        let end = (start..blocks.full).find(|&block| !is_inside(block)).unwrap_or(blocks.full);
-        for block in 0..start {
-            known(emitter, block * blocks.width, blocks.width);
-        }
-        let moving: Vec<_> = at(start * blocks.width)
-            .into_iter()
-            .zip(&starts)
-            .map(|(pointer, (_, step))| (pointer, blocks.width * step))
-            .collect();
-        emitter.for_each(end - start, &moving, |emitter, pointers| {
-            let columns = Columns { count: blocks.width, first: None };
-            self.channel_block(emitter, columns, sides, lines, pointers, pitch);
-        });
-        for block in end..blocks.full {
-            known(emitter, block * blocks.width, blocks.width);
-        }
+        over_groups(
+            emitter,
+            [blocks.full, blocks.width],
+            &starts,
+            is_inside,
+            |emitter, first, pointers| {
+                let columns = Columns { count: blocks.width, first };
+                self.channel_block(emitter, columns, sides, lines, pointers, pitch);
+            },
+        );
         for block in &blocks.rest {
-            known(emitter, block[0].start, block.len());
+            let first = block[0].start;
+            let columns = Columns { count: block.len(), first: Some(first) };
+            let pointers: Vec<Pointer> =
+                starts.iter().map(|&(pointer, step)| pointer.at(first * step)).collect();
+            self.channel_block(emitter, columns, sides, lines, &pointers, pitch);
         }
     }
 

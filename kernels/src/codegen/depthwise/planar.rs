@@ -19,7 +19,7 @@ use super::super::shuffle::{self, Shuffle};
 use super::super::window::{self, Rows};
 use super::super::{Buffers, Tile};
 use super::lines::{Block, Lines};
-use super::{Channel, parts};
+use super::{Channel, over_groups, parts};
 use crate::cover::{Cover, Slot};
 use crate::plan::Plan;
 use crate::schedule::Window;
@@ -138,52 +138,35 @@ impl Channel<'_> {
         let step = self.column_step();
         let mut starts = vec![(output, 1)];
         starts.extend(lines.pointers.iter().map(|&pointer| (pointer, step)));
-        let at = |column: usize| -> Vec<Pointer> {
-            starts.iter().map(|&(pointer, step)| pointer.at(column * step)).collect()
-        };
-        let inside = self.groups_inside(&cover);
-        let known = |emitter: &mut Emitter<'_>, group: usize| {
-            let first = group * cover.width;
-            let columns = Columns { slots: &cover.slots, first: Some(first) };
-            self.planar_block(emitter, rows, lines, &columns, &at(first));
-        };
-        for group in 0..inside.start {
-            known(emitter, group);
-        }
-        let moving: Vec<_> = at(inside.start * cover.width)
-            .into_iter()
-            .zip(&starts)
-            .map(|(pointer, (_, step))| (pointer, cover.width * step))
-            .collect();
-        emitter.for_each(inside.len(), &moving, |emitter, pointers| {
-            let columns = Columns { slots: &cover.slots, first: None };
-            self.planar_block(emitter, rows, lines, &columns, pointers);
-        });
-        for group in inside.end..cover.full {
-            known(emitter, group);
-        }
+        let is_inside = |group: usize| self.is_group_inside(&cover, group);
+        over_groups(
+            emitter,
+            [cover.full, cover.width],
+            &starts,
+            is_inside,
+            |emitter, first, pointers| {
+                let columns = Columns { slots: &cover.slots, first };
+                self.planar_block(emitter, rows, lines, &columns, pointers);
+            },
+        );
+        let starts: Vec<Pointer> = starts.into_iter().map(|(pointer, _)| pointer).collect();
         for slots in &cover.rest {
             let columns = Columns { slots, first: Some(0) };
-            self.planar_block(emitter, rows, lines, &columns, &at(0));
+            self.planar_block(emitter, rows, lines, &columns, &starts);
         }
     }
 
-    /// The whole groups of columns that read nothing outside of a row of the window.
-    fn groups_inside(&self, cover: &Cover) -> Range<usize> {
+    /// Whether a whole group of columns reads nothing outside of a row of the window.
+    fn is_group_inside(&self, cover: &Cover, group: usize) -> bool {
         if !self.is_direct() {
-            return 0..cover.full;
+            return true;
         }
-        let reach = (0..self.plan.kernel[1]).map(|tap| self.reach(tap, self.tile.lanes.into()));
-        let (low, high) =
-            reach.fold((0, 0), |(low, high), reach| (low.min(reach.start), high.max(reach.end)));
-        let last_slot = (cover.width - usize::from(self.tile.lanes)) * self.plan.stride[1];
-        let is_inside = |group: usize| {
-            let first = (group * cover.width * self.plan.stride[1]) as isize;
-            first + low >= 0 && first + last_slot as isize + high <= self.plan.in_cols as isize
-        };
-        let start = (0..cover.full).find(|&group| is_inside(group)).unwrap_or(cover.full);
-        let end = (start..cover.full).find(|&group| !is_inside(group)).unwrap_or(cover.full);
-        start..end
+        let first = (group * cover.width * self.plan.stride[1]) as isize;
+        let lanes = usize::from(self.tile.lanes);
+        let last_slot = ((cover.width - lanes) * self.plan.stride[1]) as isize;
+        (0..self.plan.kernel[1]).map(|tap| self.reach(tap, lanes)).all(|reach| {
+            first + reach.start >= 0 && first + last_slot + reach.end <= self.plan.in_cols as isize
+        })
     }
 
     /// The planar micro-kernel: `rows` rows of some vectors. The first pointer is to the output, the
