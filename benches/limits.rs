@@ -12,12 +12,13 @@ use dsconv_kernels::peak::multiply_adds_of;
 use dsconv_kernels::testing::Tensors;
 use dsconv_tuning::{Quiet, TuneOptions, tune};
 
-/// What is measured: a whole pointwise nest, a depthwise plane, a fused block.
+/// What is measured, in both layouts: a whole pointwise nest, a depthwise plane, a fused block.
 const WORKLOADS: [(&str, &str); 3] = [
-    ("pointwise", "f32 nchw 1x256x14x14 pw:256,bias,relu6"),
-    ("depthwise", "f32 nchw 1x64x48x48 dw:3x3,p1"),
-    ("fused", "f32 nchw 1x64x24x48 dw:3x3,p1,bias,relu6 pw:120,bias,relu6"),
+    ("pointwise", "1x256x14x14 pw:256,bias,relu6"),
+    ("depthwise", "1x64x48x48 dw:3x3,p1"),
+    ("fused", "1x64x24x48 dw:3x3,p1,bias,relu6 pw:120,bias,relu6"),
 ];
+const LAYOUTS: [&str; 2] = ["nchw", "nhwc"];
 
 const BUDGET: Duration = Duration::from_secs(5);
 const TURNS: usize = 400;
@@ -28,14 +29,17 @@ const PEAK_STEPS: u64 = 20_000;
 
 fn main() {
     println!(
-        "{:8} {:10} {:>9} {:>9} {:>7} {:>11}  schedule",
+        "{:8} {:14} {:>9} {:>9} {:>7} {:>11}  schedule",
         "isa", "kernel", "us", "GFLOP/s", "of peak", "compile us"
     );
     let wide = |isa: &Isa| Target::of(*isa).lanes >= 8;
     for isa in Isa::usable().into_iter().filter(wide) {
         for (name, workload) in WORKLOADS {
-            let workload: Workload = workload.parse().expect("the lines are workloads");
-            measure(isa, name, &workload);
+            for layout in LAYOUTS {
+                let text = format!("f32 {layout} {workload}");
+                let workload: Workload = text.parse().expect("the lines are workloads");
+                measure(isa, &format!("{name} {layout}"), &workload);
+            }
         }
     }
 }
@@ -73,7 +77,7 @@ fn measure(isa: Isa, name: &str, workload: &Workload) {
     let gflops = workload.flops() as f64 / best_us / 1e3;
     let share = 100.0 * gflops / peak;
     println!(
-        "{:8} {name:10} {best_us:9.2} {gflops:9.1} {share:5.1} % {compile_us:11.0}  {schedule}",
+        "{:8} {name:14} {best_us:9.2} {gflops:9.1} {share:5.1} % {compile_us:11.0}  {schedule}",
         isa.to_string()
     );
 }
