@@ -443,23 +443,8 @@ impl Counted<'_> {
 
     /// Rows of input that a tap of `rows` output rows meets.
     fn touched_rows(&self, rows: usize) -> usize {
-        let plan = self.plan;
-        let [kernel_rows, _] = plan.kernel;
-        let (stride, dilation) = (plan.stride[0], plan.dilation[0]);
-        let all = plan.window_rows(rows);
-        if stride <= dilation * kernel_rows && dilation == 1 {
-            return all;
-        }
-        (0..all)
-            .filter(|window_row| {
-                (0..rows).any(|row| {
-                    let from = row * stride;
-                    *window_row >= from
-                        && (window_row - from).is_multiple_of(dilation)
-                        && (window_row - from) / dilation < kernel_rows
-                })
-            })
-            .count()
+        let all = 0..self.plan.window_rows(rows);
+        all.filter(|&window_row| self.plan.meets_taps(window_row, rows)).count()
     }
 
     /// One row of a planar window: copied, and divided by phases where the stride asks for it.
