@@ -38,7 +38,7 @@ fn any_schedule(rng: &mut impl Rng, workload: &Workload) -> Schedule {
             rows: rng.random_range(1..=6),
             vectors: rng.random_range(1..=3),
             taps: pick(rng, &[Taps::Registers, Taps::Memory]),
-            tail: pick(rng, &[Tail::Overlap, Tail::Narrow, Tail::Overrun]),
+            tail: pick(rng, &[Tail::Overlap, Tail::Narrow, Tail::Overrun, Tail::Masked]),
             window: pick(rng, &[Window::Copied, Window::Direct]),
         }),
         pointwise: workload.pointwise().map(|_| PointwiseTile {
@@ -46,7 +46,7 @@ fn any_schedule(rng: &mut impl Rng, workload: &Workload) -> Schedule {
             broadcasts: rng.random_range(1..=12),
             vectors: rng.random_range(1..=4),
             unroll: rng.random_range(1..=5),
-            tail: pick(rng, &[Tail::Overlap, Tail::Narrow]),
+            tail: pick(rng, &[Tail::Overlap, Tail::Narrow, Tail::Masked]),
             packing: pick(rng, &[Packing::Panels, Packing::RowMajor]),
             order: pick(rng, &[LoopOrder::ChannelsOuter, LoopOrder::PixelsOuter]),
         }),
