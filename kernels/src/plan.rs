@@ -68,7 +68,7 @@ pub(crate) struct WindowPlan {
 pub(crate) enum Tasks {
     /// Tiles of rows.
     Tiles,
-    /// Groups of output channels over whole images.
+    /// Groups of channels of the stage, over whole images.
     ChannelGroups,
 }
 
@@ -380,7 +380,14 @@ impl Plan {
     fn list_phases(&self) -> Vec<Phase> {
         let tiles =
             |first, pointwise| Phase { first, pointwise, tasks: Tasks::Tiles, count: self.tiles };
-        let Some(pointwise) = &self.pointwise else { return vec![tiles(true, false)] };
+        let first = || match self.schedule.split {
+            Split::Rows => tiles(true, false),
+            Split::Channels => {
+                let count = self.depthwise_tasks();
+                Phase { first: true, pointwise: false, tasks: Tasks::ChannelGroups, count }
+            }
+        };
+        let Some(pointwise) = &self.pointwise else { return vec![first()] };
         let alone = match self.schedule.split {
             Split::Rows => tiles(false, true),
             Split::Channels => {
@@ -390,8 +397,17 @@ impl Plan {
         };
         match (self.first, self.schedule.fusion) {
             (First::Input, _) => vec![alone],
-            (First::Depthwise, Fusion::Staged) => vec![tiles(true, false), alone],
+            (First::Depthwise, Fusion::Staged) => vec![first(), alone],
             (First::Depthwise, Fusion::Fused) | (First::Gather, _) => vec![tiles(true, true)],
+        }
+    }
+
+    /// Groups of channels that the depthwise stage can compute one by one: input planes with all
+    /// their filters, or vectors.
+    fn depthwise_tasks(&self) -> usize {
+        match &self.depthwise {
+            Some(records) if self.channel_vectors() => records.groups.len(),
+            _ => self.channels,
         }
     }
 

@@ -8,7 +8,7 @@ use cranelift_codegen::ir::Value;
 use super::emitter::{Emitter, Pointer};
 use super::epilogue::{self, Lanes};
 use super::transpose::{self, Run};
-use super::{Buffers, Group, Tile, for_each_group};
+use super::{Buffers, Group, Tile, for_each_group, for_numbered_group};
 use crate::activation::Activation;
 use crate::cover::{self, Cover, Slot, positions};
 use crate::packing::Records;
@@ -63,7 +63,17 @@ pub(super) fn channel_group(
     let operand = emitter.index(tensor, image, plan.middle_channels * plan.rows * plan.cols);
     let [output, residual] = [buffers.output, buffers.residual]
         .map(|tensor| emitter.index(tensor, image, plan.outputs * plan.rows * plan.cols));
-    stage.numbered_group(emitter, group, 0, [operand, output, residual]);
+    let moving = [(output, stage.channel_step()), (residual, stage.channel_step())];
+    for_numbered_group(
+        emitter,
+        stage.records,
+        stage.weights,
+        &moving,
+        group,
+        &mut |emitter, group, pointers| {
+            stage.whole_group(emitter, group, [operand, pointers[0], pointers[1]]);
+        },
+    );
 }
 
 impl<'p> Stage<'p> {
@@ -127,41 +137,6 @@ impl<'p> Stage<'p> {
                 );
             },
         );
-    }
-
-    /// The group with a number known at run time, counted from `first`.
-    fn numbered_group(
-        &self,
-        emitter: &mut Emitter<'_>,
-        number: Value,
-        rest: usize,
-        operands: Operands,
-    ) {
-        let groups = &self.records.groups;
-        let weights = self.weights.at(self.records.offset);
-        let whole = |emitter: &mut Emitter<'_>| {
-            let [operand, output, residual] = operands;
-            let record = emitter.index(weights, number, self.records.record_len(groups.width));
-            let step = groups.width * self.channel_step();
-            let [output, residual] =
-                [output, residual].map(|pointer| emitter.index(pointer, number, step));
-            let group = Group { slots: &groups.slots, record, shape: 0 };
-            self.whole_group(emitter, &group, [operand, output, residual]);
-        };
-        let Some(slots) = groups.rest.get(rest) else { return whole(emitter) };
-        let record = weights.at(self.records.rest_offset(rest));
-        let group = Group { slots, record, shape: rest + 1 };
-        if groups.full == 0 && rest + 1 == groups.rest.len() {
-            return self.whole_group(emitter, &group, operands);
-        }
-        let is_this = emitter.equals(number, groups.full + rest);
-        emitter.branch(is_this, |emitter, is_this| {
-            if is_this {
-                self.whole_group(emitter, &group, operands);
-            } else {
-                self.numbered_group(emitter, number, rest + 1, operands);
-            }
-        });
     }
 
     /// One group of output channels over all pixels.

@@ -68,7 +68,7 @@ fn generated_code_stays_inside_every_buffer() {
         let expected = testing::reference(&workload, &tensors);
         let kernel = Kernel::compile(&checked).expect("checked schedules compile");
         let packed = kernel.pack(&tensors.weights()).expect("tensors fit");
-        let plan = &kernel.plan;
+        let plan = &kernel.compiled.plan;
         for at_end in [true, false] {
             let mut input = Guarded::filled(input, at_end);
             let mut weights = Guarded::filled(&packed.elements[..plan.weights_len], at_end);
@@ -87,8 +87,8 @@ fn generated_code_stays_inside_every_buffer() {
                 first_task: 0,
                 tasks: 0,
             };
-            for (index, &phase) in plan.phases.iter().enumerate() {
-                kernel.call(index, arguments, phase, 0, plan.batch * phase.count);
+            for (index, phase) in plan.phases.iter().enumerate() {
+                kernel.compiled.call(index, arguments, 0, plan.batch * phase.count);
             }
             if target.isa.has_fma() {
                 testing::assert_same(&expected, output.elements(), &line);

@@ -10,7 +10,7 @@ use super::super::emitter::{Emitter, Pointer};
 use super::super::epilogue::Lanes;
 use super::super::transpose::{self, Run};
 use super::super::window::{self, Rows};
-use super::super::{Buffers, Tile, for_each_group};
+use super::super::{Buffers, Group, Tile, for_each_group, for_numbered_group};
 use super::lines::{Block, Lines};
 use super::{Channel, over_groups, parts};
 use crate::cover::{self, Cover, Slot, positions};
@@ -38,12 +38,13 @@ struct Ends {
     zeros: Pointer,
 }
 
-/// The stage on pixels: vectors of channels.
+/// The stage of a tile: of all groups of channels, or of the one with a number.
 pub(in super::super) fn channels(
     emitter: &mut Emitter<'_>,
     plan: &Plan,
     buffers: &Buffers,
     tile: Tile,
+    number: Option<Value>,
 ) {
     let (records, schedule, _) = parts(plan);
     let rows = Rows::under(emitter, plan, tile);
@@ -60,7 +61,7 @@ pub(in super::super) fn channels(
     }
     let whole_window = buffers.private.at(plan.windows[0].offset);
     let moving = [(source, source_step), (output, output_step), (whole_window, 1)];
-    for_each_group(emitter, records, buffers.weights, &moving, |emitter, group, pointers| {
+    let mut body = |emitter: &mut Emitter<'_>, group: &Group<'_>, pointers: &[Pointer]| {
         let window = plan.windows[group.shape];
         let width = cover::width(group.slots);
         let copied = !multiplied && schedule.window == Window::Copied;
@@ -117,7 +118,13 @@ pub(in super::super) fn channels(
                 |_, _, value, _, _| value,
             );
         }
-    });
+    };
+    match number {
+        None => for_each_group(emitter, records, buffers.weights, &moving, body),
+        Some(number) => {
+            for_numbered_group(emitter, records, buffers.weights, &moving, number, &mut body);
+        }
+    }
 }
 
 impl Buffers {

@@ -37,12 +37,13 @@ struct Columns<'c> {
 /// Pairs of vectors of the input that taps take even and odd elements of, by slot and offset.
 type Pairs = HashMap<(usize, isize), [Value; 2]>;
 
-/// The stage of a tile.
+/// The stage of a tile: of all planes, or of the input plane with a number.
 pub(in super::super) fn planar(
     emitter: &mut Emitter<'_>,
     plan: &Plan,
     buffers: &Buffers,
     tile: Tile,
+    number: Option<Value>,
 ) {
     let (records, schedule, _) = parts(plan);
     let rows = Rows::under(emitter, plan, tile);
@@ -60,7 +61,7 @@ pub(in super::super) fn planar(
     ];
     let window = plan.windows[0];
     let scratch = buffers.private.at(window.offset);
-    emitter.for_each(plan.channels, &planes, |emitter, pointers| {
+    let plane = |emitter: &mut Emitter<'_>, pointers: &[Pointer]| {
         let input = match schedule.window {
             Window::Direct => pointers[1],
             Window::Copied => {
@@ -74,7 +75,15 @@ pub(in super::super) fn planar(
             channel.load_taps(emitter, &[Slot::full(0, 1)], Lanes::Pixels);
             channel.planar_rows(emitter, tile.rows, rows.first(), input, pointers[1], scratch);
         });
-    });
+    };
+    match number {
+        None => emitter.for_each(plan.channels, &planes, plane),
+        Some(number) => {
+            let pointers =
+                planes.map(|(pointer, elements)| emitter.index(pointer, number, elements));
+            plane(emitter, &pointers);
+        }
+    }
 }
 
 impl Channel<'_> {
