@@ -24,6 +24,22 @@ pub fn random_schedule(
         .unwrap_or_else(|| crate::cost::default_schedule(workload, target))
 }
 
+/// The same schedule with [`Tail::Masked`] in both stages, which is legal wherever another tail is.
+///
+/// # Panics
+///
+/// If it is not.
+pub fn with_masked_tails(checked: &CheckedSchedule) -> CheckedSchedule {
+    let mut schedule = *checked.schedule();
+    if let Some(tile) = &mut schedule.depthwise {
+        tile.tail = Tail::Masked;
+    }
+    if let Some(tile) = &mut schedule.pointwise {
+        tile.tail = Tail::Masked;
+    }
+    schedule.check(checked.workload(), checked.target()).expect("masks serve every stage")
+}
+
 /// A schedule with tiles for the workload's stages, most likely illegal.
 fn any_schedule(rng: &mut impl Rng, workload: &Workload) -> Schedule {
     use Family::{ChannelsBlocked, ChannelsPlanar, Nhwc, Pixels};
