@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use dsconv::{Measurement, Objective};
 use dsconv_kernels::{
-    Buffer, CheckedSchedule, CompileError, Kernel, PackedWeights, RunError, Target, Workload,
+    Buffer, CheckedSchedule, CompileError, Isa, Kernel, PackedWeights, RunError, Target, Workload,
     Workspace,
 };
 
@@ -16,7 +16,7 @@ use crate::contention::{RunQueue, Samples, Watch, is_undisturbed};
 use crate::data::Tensors;
 use crate::measure::time_block;
 use crate::trial::Outcome;
-use crate::verify::{GuardedOutput, Mismatch, Oracle};
+use crate::verify::{Guarded, Mismatch, Oracle, SecondLook};
 
 /// Compiles, verifies and times schedules of one workload.
 ///
@@ -50,6 +50,17 @@ pub trait Bench {
         limit: Option<Duration>,
     ) -> Result<u64, Outcome>;
 
+    /// Verifies a kernel that is to be stored once more: on other data, at the edges of its buffers,
+    /// and on the threads it is for.
+    ///
+    /// # Errors
+    ///
+    /// Returns what became of the schedule instead.
+    fn verify_again(&mut self, kernel: &mut Self::Kernel) -> Result<(), Outcome>;
+
+    /// About the time that verifying again takes the first time.
+    fn second_look_time(&self) -> Duration;
+
     /// Whether a sample may consist of several runs.
     fn is_repeatable(&self) -> bool {
         true
@@ -82,7 +93,14 @@ pub struct HostBench {
     input: Buffer,
     residual: Option<Buffer>,
     oracle: Oracle,
-    output: GuardedOutput,
+    output: Guarded,
+    /// What a second look needs; made at the first one.
+    second: Vec<SecondLook>,
+    /// Time that tensors and reference of one set of data took.
+    oracle_time: Duration,
+    workload: Workload,
+    isa: Isa,
+    seed: u64,
     threads: usize,
     pool: Option<rayon::ThreadPool>,
     /// Memory that displaces the tensors from the caches; empty where they are to stay.
@@ -119,9 +137,11 @@ impl HostBench {
         } else {
             None
         };
+        let start = Instant::now();
         let tensors = Tensors::ordinary(workload, seed);
         let oracle = Oracle::new(workload, &tensors, target.isa);
-        let output = GuardedOutput::new(workload);
+        let oracle_time = start.elapsed();
+        let output = Guarded::output(workload);
         let eviction_bytes = match objective {
             Objective::Warm => 0,
             Objective::Cold => (8 * target.l2_bytes).max(LEAST_EVICTION_BYTES),
@@ -138,6 +158,11 @@ impl HostBench {
             residual,
             oracle,
             output,
+            second: Vec::new(),
+            oracle_time,
+            workload: *workload,
+            isa: target.isa,
+            seed,
             threads,
             pool,
             eviction,
@@ -173,6 +198,40 @@ impl HostBench {
         self.output.reset();
         self.try_run(kernel).map_err(|error| Mismatch::NotRun(error.to_string()))?;
         self.oracle.check(&self.output)
+    }
+
+    /// Verifies a kernel on other data than the first time and at the edges of its buffers. `spoil`
+    /// sees each output before it is compared, so that tests can say what a wrong one costs.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong.
+    pub(crate) fn look_again(
+        &mut self,
+        prepared: &mut Prepared,
+        spoil: fn(&mut [f32]),
+    ) -> Result<(), Mismatch> {
+        if self.second.is_empty() {
+            self.second = SecondLook::set(&self.workload, self.isa, self.seed);
+        }
+        let Prepared { kernel, workspace, .. } = prepared;
+        for look in &self.second {
+            let weights = kernel
+                .pack(&look.tensors().weights())
+                .expect("the weights were made for this workload");
+            look.examine(|(input, residual, output)| {
+                match &self.pool {
+                    None => kernel.run(&weights, input, residual, output, workspace),
+                    Some(pool) => {
+                        kernel.run_parallel(pool, &weights, input, residual, output, workspace)
+                    }
+                }
+                .map_err(|error| error.to_string())?;
+                spoil(output);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Times a verified kernel with warm caches: runs it again and again for so long.
@@ -286,6 +345,14 @@ impl Bench for HostBench {
         }
         self.samples.count(is_quiet);
         Ok(least)
+    }
+
+    fn verify_again(&mut self, kernel: &mut Prepared) -> Result<(), Outcome> {
+        self.look_again(kernel, |_| {}).map_err(Outcome::Wrong)
+    }
+
+    fn second_look_time(&self) -> Duration {
+        2 * self.oracle_time
     }
 
     fn contamination(&mut self) -> Option<String> {

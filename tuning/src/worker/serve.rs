@@ -94,6 +94,16 @@ impl Worker {
                     }
                 }
             },
+            Request::VerifyAgain { id } => match self.kernels.get_mut(&id) {
+                None => Reply::Refused { message: format!("there is no kernel {id}") },
+                Some((schedule, kernel)) => {
+                    let spoil = self.faults.at_second_look(schedule);
+                    match self.bench.look_again(kernel, spoil) {
+                        Ok(()) => Reply::Verified,
+                        Err(mismatch) => Reply::Failed(Fate::from(&Outcome::Wrong(mismatch))),
+                    }
+                }
+            },
             Request::Contamination => Reply::Contamination { reason: self.bench.contamination() },
             Request::Drop { ids } => {
                 for id in ids {
