@@ -3,8 +3,9 @@
 use dsconv_kernels::Schedule;
 
 /// Names faults and where they occur: `segv:t7 hang-sample:b6,v2` crashes while preparing
-/// schedules with `t7` in their text, and hangs while sampling those with `b6,v2`. `-again` is the
-/// second verification, where `flip-again` changes one bit of an output.
+/// schedules with `t7` in their text, and hangs while sampling those with `b6,v2`. `slow-sample`
+/// makes samples longer. `-again` is the second verification, where `flip-again` changes one bit of
+/// an output.
 const VARIABLE: &str = "DSCONV_TEST_FAULTS";
 
 /// The faults of this process; none unless the variable is set.
@@ -18,11 +19,19 @@ impl Faults {
     }
 
     pub(super) fn at_preparation(&self, schedule: &Schedule) {
-        self.at(schedule, |name| Some(name).filter(|name| !name.contains('-')));
+        if let Some(fault) = self.named(schedule, |name| (!name.contains('-')).then_some(name)) {
+            commit(fault);
+        }
     }
 
-    pub(super) fn at_sample(&self, schedule: &Schedule) {
-        self.at(schedule, |name| name.strip_suffix("-sample"));
+    /// Gives how many times longer a sample is.
+    pub(super) fn at_sample(&self, schedule: &Schedule) -> u64 {
+        match self.named(schedule, |name| name.strip_suffix("-sample")) {
+            Some("slow") => return 2,
+            Some(fault) => commit(fault),
+            None => {}
+        }
+        1
     }
 
     /// Gives what happens to outputs.
@@ -34,12 +43,6 @@ impl Faults {
                 |_| {}
             }
             None => |_| {},
-        }
-    }
-
-    fn at<'a>(&'a self, schedule: &Schedule, here: impl Fn(&'a str) -> Option<&'a str>) {
-        if let Some(fault) = self.named(schedule, here) {
-            commit(fault);
         }
     }
 

@@ -87,9 +87,9 @@ impl Worker {
             Request::Sample { id, repeats } => match self.kernels.get_mut(&id) {
                 None => Reply::Refused { message: format!("there is no kernel {id}") },
                 Some((schedule, kernel)) => {
-                    self.faults.at_sample(schedule);
+                    let longer = self.faults.at_sample(schedule);
                     match self.bench.sample(kernel, repeats, None) {
-                        Ok(ns) => Reply::Sample { ns },
+                        Ok(ns) => Reply::Sample { ns: longer * ns },
                         Err(outcome) => Reply::Failed(Fate::from(&outcome)),
                     }
                 }
