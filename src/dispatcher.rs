@@ -403,7 +403,7 @@ impl Dispatcher {
                 threads: record.threads,
                 source: source(layer, record),
             };
-            (nearest::adapt(record.schedule, workload), origin)
+            (record.schedule.fitted(workload), origin)
         });
         adapted.collect()
     }

@@ -65,6 +65,9 @@ struct Tile {
     row: Value,
     /// Output rows, a constant of the code.
     rows: usize,
+    /// First output column and number of them, constants of the code.
+    first_col: usize,
+    cols: usize,
 }
 
 /// Generates the functions of a plan, one a phase.
@@ -142,8 +145,13 @@ fn for_tile(
     task: Value,
     mut body: impl FnMut(&mut Emitter<'_>, Tile),
 ) {
+    if plan.parts() > 1 {
+        let row = emitter.integer(0);
+        let tile = Tile { image, row, rows: 1, first_col: 0, cols: 0 };
+        return for_part(emitter, plan, tile, task, 0, &mut body);
+    }
     let row = emitter.builder.ins().imul_imm_s(task, plan.tile_rows as i64);
-    let tile = |rows| Tile { image, row, rows };
+    let tile = |rows| Tile { image, row, rows, first_col: 0, cols: plan.cols };
     let rest = plan.rows % plan.tile_rows;
     if rest == 0 {
         return body(emitter, tile(plan.tile_rows));
@@ -151,6 +159,30 @@ fn for_tile(
     let is_last = emitter.equals(task, plan.tiles - 1);
     emitter.branch(is_last, |emitter, is_last| {
         body(emitter, tile(if is_last { rest } else { plan.tile_rows }));
+    });
+}
+
+/// Emits the body for each part of a row, which are tasks; from that with a number on.
+fn for_part(
+    emitter: &mut Emitter<'_>,
+    plan: &Plan,
+    tile: Tile,
+    task: Value,
+    number: usize,
+    body: &mut impl FnMut(&mut Emitter<'_>, Tile),
+) {
+    let cols = plan.part(number);
+    let part = Tile { first_col: cols.start, cols: cols.len(), ..tile };
+    if number + 1 == plan.parts() {
+        return body(emitter, part);
+    }
+    let is_this = emitter.equals(task, number);
+    emitter.branch(is_this, |emitter, is_this| {
+        if is_this {
+            body(emitter, part);
+        } else {
+            for_part(emitter, plan, tile, task, number + 1, body);
+        }
     });
 }
 
@@ -203,10 +235,11 @@ impl Buffers {
     /// First output element of a tile: of its first plane, or of its first pixel.
     fn output_tile(&self, emitter: &mut Emitter<'_>, plan: &Plan, tile: Tile) -> [Pointer; 2] {
         let image_len = plan.outputs * plan.rows * plan.cols;
-        let row_len = plan.cols * if plan.planar_tensors() { 1 } else { plan.outputs };
+        let pixel_len = if plan.planar_tensors() { 1 } else { plan.outputs };
+        let row_len = plan.cols * pixel_len;
         [self.output, self.residual].map(|tensor| {
             let image = emitter.index(tensor, tile.image, image_len);
-            emitter.index(image, tile.row, row_len)
+            emitter.index(image, tile.row, row_len).at(tile.first_col * pixel_len)
         })
     }
 
@@ -220,11 +253,8 @@ impl Buffers {
             Place::Output => self.output,
         };
         let image = emitter.index(tensor, tile.image, plan.middle_channels * plan.rows * plan.cols);
-        emitter.index(
-            image,
-            tile.row,
-            plan.cols * if middle.planes { 1 } else { plan.middle_channels },
-        )
+        let pixel_len = if middle.planes { 1 } else { plan.middle_channels };
+        emitter.index(image, tile.row, plan.cols * pixel_len).at(tile.first_col * pixel_len)
     }
 }
 

@@ -158,6 +158,7 @@ fn rule_of_thumb(workload: &Workload, target: &Target, family: Family) -> Option
                     fusion: Fusion::Fused,
                     split: Split::Rows,
                     tile_rows,
+                    tile_cols: None,
                     depthwise: workload
                         .depthwise()
                         .map(|_| depthwise_tile(workload, target, family, lanes)),

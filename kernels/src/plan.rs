@@ -3,6 +3,8 @@
 //!
 //! All lengths and pitches are in elements.
 
+use std::ops::Range;
+
 use crate::cover::{self, Cover};
 use crate::packing::Records;
 use crate::schedule::{CheckedSchedule, Family, Fusion, Schedule, Split, Tail, Window};
@@ -105,6 +107,8 @@ pub(crate) struct Plan {
     pub(crate) pad: [usize; 2],
     pub(crate) tile_rows: usize,
     pub(crate) tiles: usize,
+    /// Columns of a tile, fewer than all only where the plane is one row.
+    pub(crate) tile_cols: usize,
     pub(crate) first: First,
     pub(crate) middle: Middle,
     /// One window per shape of a depthwise channel group: that of whole groups, then the rests.
@@ -165,6 +169,7 @@ impl Plan {
             pad: depthwise.map_or([0, 0], |stage| pair([stage.padding.top, stage.padding.left])),
             tile_rows,
             tiles: rows.div_ceil(tile_rows),
+            tile_cols: schedule.tile_cols.map_or(cols, usize::from).min(cols),
             first,
             middle: Middle { place: Place::Input, planes: true, pitch: 0, offset: 0 },
             windows: Vec::new(),
@@ -196,9 +201,20 @@ impl Plan {
         }
     }
 
-    /// Pixels of `tile_rows` rows.
+    /// Pixels of a whole tile.
     pub(crate) fn tile_pixels(&self) -> usize {
-        self.tile_rows * self.cols
+        self.tile_rows * self.tile_cols
+    }
+
+    /// Tiles side by side.
+    pub(crate) fn parts(&self) -> usize {
+        self.cols.div_ceil(self.tile_cols)
+    }
+
+    /// Columns of the tiles with a number, counted from the left.
+    pub(crate) fn part(&self, number: usize) -> Range<usize> {
+        let first = number * self.tile_cols;
+        first..self.cols.min(first + self.tile_cols)
     }
 
     /// Rows of input under `rows` output rows.
@@ -252,10 +268,10 @@ impl Plan {
         self.pad[0] == 0 && self.window_rows(self.rows) <= self.in_rows
     }
 
-    /// How the columns of an output row are covered by a planar depthwise stage.
-    pub(crate) fn column_cover(&self) -> Option<Cover> {
+    /// How the columns of a tile are covered by a planar depthwise stage.
+    pub(crate) fn column_cover(&self, cols: usize) -> Option<Cover> {
         let tile = self.schedule.depthwise?;
-        Some(Cover::new(self.cols, tile.lanes.into(), tile.vectors.into(), tile.tail))
+        Some(Cover::new(cols, tile.lanes.into(), tile.vectors.into(), tile.tail))
     }
 
     fn lay_out_weights(&mut self) {
@@ -378,8 +394,12 @@ impl Plan {
     }
 
     fn list_phases(&self) -> Vec<Phase> {
-        let tiles =
-            |first, pointwise| Phase { first, pointwise, tasks: Tasks::Tiles, count: self.tiles };
+        let tiles = |first, pointwise| Phase {
+            first,
+            pointwise,
+            tasks: Tasks::Tiles,
+            count: self.tiles * self.parts(),
+        };
         let first = || match self.schedule.split {
             Split::Rows => tiles(true, false),
             Split::Channels => {

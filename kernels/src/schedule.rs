@@ -166,12 +166,32 @@ pub struct Schedule {
     pub split: Split,
     /// Output rows of a tile.
     pub tile_rows: u16,
+    /// Output columns of a tile, where the plane is one row; else, and without it, whole rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tile_cols: Option<u16>,
     /// The depthwise stage, where the workload has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depthwise: Option<DepthwiseTile>,
     /// The pointwise stage, where the workload has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointwise: Option<PointwiseTile>,
+}
+
+/// Most parts of a row.
+pub(crate) const MOST_PARTS: usize = 8;
+
+impl Schedule {
+    /// The schedule with tiles no larger than a workload's planes, and not too many of them: a
+    /// guess for a workload from one that was tuned.
+    pub fn fitted(self, workload: &Workload) -> Self {
+        let [rows, cols] = workload.output_extent();
+        let short = |extent: usize| u16::try_from(extent).unwrap_or(u16::MAX);
+        let tile_cols = self
+            .tile_cols
+            .filter(|_| rows == 1)
+            .map(|tile_cols| tile_cols.max(short(cols.div_ceil(MOST_PARTS))).min(short(cols)));
+        Self { tile_rows: self.tile_rows.min(short(rows)), tile_cols, ..self }
+    }
 }
 
 /// A schedule that is legal for a workload on a target: the only input of code generation.

@@ -17,7 +17,7 @@ use rand::{Rng, RngExt, SeedableRng};
 
 mod schedule;
 
-pub use schedule::{random_schedule, with_masked_tails};
+pub use schedule::{random_schedule, random_schedule_in_parts, with_masked_tails};
 
 use crate::activation::{Activation, Finite};
 use crate::weights::Weights;
@@ -69,6 +69,16 @@ pub fn random_workload(rng: &mut impl Rng, limits: &Limits) -> Workload {
         if let Ok(workload) = builder.build()
             && workload.flops() / 2 <= limits.multiply_adds
         {
+            return workload;
+        }
+    }
+}
+
+/// A workload whose output planes are one row.
+pub fn random_row(rng: &mut impl Rng, limits: &Limits) -> Workload {
+    loop {
+        let workload = random_workload(rng, limits);
+        if workload.output_extent()[0] == 1 {
             return workload;
         }
     }

@@ -56,6 +56,22 @@ fn masked_tails_match_the_reference() {
 }
 
 #[test]
+fn parts_of_a_row_match_the_reference() {
+    let mut parts = 0;
+    for case in 0..cases() {
+        let mut rng = StdRng::seed_from_u64((6 << 32) + case);
+        let workload = testing::random_row(&mut rng, &Limits::default());
+        let tensors = Tensors::ordinary(&workload, case);
+        for target in targets() {
+            let schedule = testing::random_schedule_in_parts(&mut rng, &workload, &target);
+            parts += u64::from(schedule.schedule().tile_cols.is_some());
+            check(&schedule, &tensors, 1 + case as usize % 3, &format!("row, seed {case}"));
+        }
+    }
+    assert!(parts > cases() / 2, "only {parts} schedules had tiles of fewer columns");
+}
+
+#[test]
 fn random_schedules_match_the_reference_on_two_and_three_threads() {
     check_random(3 << 32, 2, Tensors::ordinary);
     check_random(4 << 32, 3, Tensors::ordinary);

@@ -1,6 +1,6 @@
 //! Similar workloads: how far apart two are, and how one's schedule is made to fit the other.
 
-use dsconv_kernels::{Schedule, Workload};
+use dsconv_kernels::Workload;
 
 /// Similar workloads whose schedules are tried.
 pub(super) const MOST_CANDIDATES: usize = 8;
@@ -55,13 +55,6 @@ fn epilogues(workload: &Workload) -> impl PartialEq {
     let pointwise =
         workload.pointwise().map(|stage| (stage.bias, stage.activation, stage.residual));
     (depthwise, pointwise)
-}
-
-/// The schedule with tiles no larger than the workload.
-pub(super) fn adapt(schedule: Schedule, workload: &Workload) -> Schedule {
-    let [rows, _] = workload.output_extent();
-    let rows = u16::try_from(rows).unwrap_or(u16::MAX);
-    Schedule { tile_rows: schedule.tile_rows.min(rows), ..schedule }
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ pub(crate) fn schedule() -> Schedule {
         fusion: Fusion::Fused,
         split: Split::Rows,
         tile_rows: 2,
+        tile_cols: None,
         depthwise: Some(DepthwiseTile {
             lanes: 4,
             rows: 1,
@@ -148,12 +149,14 @@ fn any_workload() -> impl Strategy<Value = Workload> {
 fn any_schedule() -> impl Strategy<Value = Schedule> {
     let depthwise = proptest::option::of((any::<u8>(), any::<u8>(), any::<u8>()));
     let pointwise = proptest::option::of((any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>()));
-    (any::<u16>(), any::<bool>(), depthwise, pointwise).prop_map(
-        |(tile_rows, fused, depthwise, pointwise)| Schedule {
+    let tile = (any::<u16>(), proptest::option::of(any::<u16>()));
+    (tile, any::<bool>(), depthwise, pointwise).prop_map(
+        |((tile_rows, tile_cols), fused, depthwise, pointwise)| Schedule {
             family: if fused { Family::Nhwc } else { Family::ChannelsBlocked },
             fusion: if fused { Fusion::Fused } else { Fusion::Staged },
             split: if fused { Split::Rows } else { Split::Channels },
             tile_rows,
+            tile_cols,
             depthwise: depthwise.map(|(lanes, rows, vectors)| DepthwiseTile {
                 lanes,
                 rows,

@@ -104,7 +104,7 @@ pub fn distance(a: &Schedule, b: &Schedule) -> usize {
     let shared = [
         a.family != b.family,
         (a.fusion, a.split) != (b.fusion, b.split),
-        a.tile_rows != b.tile_rows,
+        (a.tile_rows, a.tile_cols) != (b.tile_rows, b.tile_cols),
     ];
     let depthwise = match (&a.depthwise, &b.depthwise) {
         (Some(a), Some(b)) => [
@@ -274,7 +274,8 @@ impl<'a> Axes<'a> {
             let hand_overs = self.hand_overs().into_iter();
             let pointwise: usize =
                 hand_overs.map(|(_, split)| self.pointwise_tiles(family, split).len()).sum();
-            (pointwise * self.tile_rows().len() * self.depthwise_tiles(family).len()) as u64
+            let tiles = self.tile_rows().len() * self.tile_cols().len();
+            (pointwise * tiles * self.depthwise_tiles(family).len()) as u64
         };
         self.families().into_iter().map(of_family).sum()
     }
@@ -284,7 +285,11 @@ impl<'a> Axes<'a> {
             let depthwise_tiles = self.depthwise_tiles(family);
             for (fusion, split) in self.hand_overs() {
                 let pointwise_tiles = self.pointwise_tiles(family, split);
-                for tile_rows in self.tile_rows() {
+                let tiles = self
+                    .tile_rows()
+                    .into_iter()
+                    .flat_map(|rows| self.tile_cols().into_iter().map(move |cols| (rows, cols)));
+                for (tile_rows, tile_cols) in tiles {
                     for &depthwise in &depthwise_tiles {
                         for &pointwise in &pointwise_tiles {
                             visit(Schedule {
@@ -292,6 +297,7 @@ impl<'a> Axes<'a> {
                                 fusion,
                                 split,
                                 tile_rows,
+                                tile_cols,
                                 depthwise,
                                 pointwise,
                             });
@@ -344,6 +350,22 @@ impl<'a> Axes<'a> {
         candidates.sort_unstable();
         candidates.dedup();
         candidates.into_iter().map(|rows| rows as u16).collect()
+    }
+
+    /// Whole rows; of a single row also parts of it, in whole vectors.
+    fn tile_cols(&self) -> Vec<Option<u16>> {
+        let mut candidates = vec![None];
+        let [rows, cols] = self.workload.output_extent();
+        if rows == 1 {
+            let lanes = usize::from(self.target.lanes);
+            let parts = [2, self.threads, 2 * self.threads, 8];
+            let sizes = parts.map(|parts| cols.div_ceil(parts).next_multiple_of(lanes));
+            let shorter = sizes.into_iter().filter(|&size| size < cols);
+            candidates.extend(shorter.map(|size| u16::try_from(size).ok()));
+        }
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates
     }
 
     fn depthwise_tiles(&self, family: Family) -> Vec<Option<DepthwiseTile>> {

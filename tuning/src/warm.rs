@@ -15,7 +15,7 @@ pub fn first_schedules(database: &Database, workload: &Workload, threads: usize)
     let mut similar: Vec<(f64, Schedule)> = database
         .records()
         .filter(|record| stages(&record.workload) == stages(workload))
-        .map(|record| (distance(record, workload, threads), cut(record.schedule, workload)))
+        .map(|record| (distance(record, workload, threads), record.schedule.fitted(workload)))
         .collect();
     similar.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let mut first = Vec::new();
@@ -39,10 +39,4 @@ fn distance(record: &Record, workload: &Workload, threads: usize) -> f64 {
     let loops = |it: &Workload| it.depthwise().map(|it| (it.kernel, it.stride, it.dilation));
     let is_other = loops(&record.workload) != loops(workload);
     doublings + if is_other { OTHER_LOOPS } else { 0.0 }
-}
-
-fn cut(schedule: Schedule, workload: &Workload) -> Schedule {
-    let [rows, _] = workload.output_extent();
-    let rows = u16::try_from(rows).unwrap_or(u16::MAX);
-    Schedule { tile_rows: schedule.tile_rows.min(rows), ..schedule }
 }

@@ -5,6 +5,7 @@
 
 use cranelift_codegen::ir::Value;
 
+use super::Tile;
 use super::emitter::{Emitter, Pointer};
 use super::epilogue::Lanes;
 use crate::activation::Activation;
@@ -37,6 +38,9 @@ struct Channel<'p> {
     /// Lanes of those registers.
     tap_lanes: usize,
     window: WindowPlan,
+    /// First output column of the tile, and number of them.
+    first_col: usize,
+    cols: usize,
 }
 
 fn parts(plan: &Plan) -> (&Records, DepthwiseTile, Activation) {
@@ -75,7 +79,13 @@ fn over_groups(
 
 impl<'p> Channel<'p> {
     /// The channels of a record, `width` of them, reading a window.
-    fn new(plan: &'p Plan, record: Pointer, width: usize, window: WindowPlan) -> Self {
+    fn new(
+        plan: &'p Plan,
+        columns: Tile,
+        record: Pointer,
+        width: usize,
+        window: WindowPlan,
+    ) -> Self {
         let (records, tile, activation) = parts(plan);
         Self {
             plan,
@@ -87,6 +97,8 @@ impl<'p> Channel<'p> {
             taps: Vec::new(),
             tap_lanes: tile.lanes.into(),
             window,
+            first_col: columns.first_col,
+            cols: columns.cols,
         }
     }
 

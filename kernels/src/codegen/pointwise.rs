@@ -41,7 +41,7 @@ struct Side {
 
 /// The stage of one tile of rows.
 pub(super) fn tile(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, tile: Tile) {
-    let stage = Stage::new(plan, buffers, tile.rows * plan.cols);
+    let stage = Stage::new(plan, buffers, tile.rows * tile.cols);
     let operand = buffers.middle_tile(emitter, plan, tile);
     let [output, residual] = buffers.output_tile(emitter, plan, tile);
     match stage.tile.order {

@@ -129,14 +129,15 @@ impl Counted<'_> {
         };
         let last_rows = plan.rows - (plan.tiles - 1) * plan.tile_rows;
         let (whole, last) = (tile(plan.tile_rows), tile(last_rows));
-        let tasks = plan.batch * plan.tiles;
+        let parts = plan.parts() as f64;
+        let tasks = plan.batch * plan.tiles * plan.parts();
         let all =
             whole.times((plan.batch * (plan.tiles - 1)) as f64).plus(last.times(plan.batch as f64));
         let mut busiest = all.times(1.0 / self.threads as f64);
         let share = tasks.div_ceil(self.threads);
         // Tiles are handed out in order, so the first threads have whole ones.
-        let most = whole.cycles() * share.min(tasks - plan.batch) as f64
-            + last.cycles() * share.saturating_sub(tasks - plan.batch) as f64;
+        let most = whole.cycles() / parts * share.min(tasks - plan.batch) as f64
+            + last.cycles() / parts * share.saturating_sub(tasks - plan.batch) as f64;
         busiest.imbalance += (most - busiest.cycles()).max(0.0);
         busiest
     }
@@ -168,7 +169,7 @@ impl Counted<'_> {
     fn depthwise_planar(&self, rows: usize) -> Estimate {
         let plan = self.plan;
         let Some(tile) = plan.schedule.depthwise else { return Estimate::default() };
-        let Some(cover) = plan.column_cover() else { return Estimate::default() };
+        let Some(cover) = plan.column_cover(plan.cols) else { return Estimate::default() };
         let [kernel_rows, kernel_cols] = plan.kernel;
         let taps = (kernel_rows * kernel_cols) as f64;
         let block = |rows: usize, slots: &[Slot]| {

@@ -59,8 +59,14 @@ fn generated_code_stays_inside_every_buffer() {
     let targets = Isa::usable().into_iter().map(Target::of);
     for (seed, target) in targets.flat_map(|target| (0..CASES).map(move |seed| (seed, target))) {
         let mut rng = StdRng::seed_from_u64(seed);
-        let workload = testing::random_workload(&mut rng, &Limits::default());
-        let mut checked = testing::random_schedule(&mut rng, &workload, &target);
+        let limits = Limits::default();
+        let (workload, mut checked) = if seed % 5 == 0 {
+            let row = testing::random_row(&mut rng, &limits);
+            (row, testing::random_schedule_in_parts(&mut rng, &row, &target))
+        } else {
+            let workload = testing::random_workload(&mut rng, &limits);
+            (workload, testing::random_schedule(&mut rng, &workload, &target))
+        };
         // Half of the cases are those that stay inside by their masks.
         if seed % 2 == 1 {
             checked = testing::with_masked_tails(&checked);

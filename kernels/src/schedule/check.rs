@@ -1,8 +1,8 @@
 //! Which schedules are legal: one rule after the other, each with its numbers.
 
 use super::{
-    CheckedSchedule, DepthwiseTile, Family, Fusion, LoopOrder, Packing, PointwiseTile, Schedule,
-    Split, Tail, Taps, Window,
+    CheckedSchedule, DepthwiseTile, Family, Fusion, LoopOrder, MOST_PARTS, Packing, PointwiseTile,
+    Schedule, Split, Tail, Taps, Window,
 };
 use crate::codegen::UNROLLED_TAPS;
 use crate::cover::{Cover, WIDTHS};
@@ -176,6 +176,7 @@ impl Schedule {
         self.check_family(workload)?;
         let rows = workload.output_extent()[0].min(u16::MAX.into());
         in_range("tile_rows", self.tile_rows.into(), rows)?;
+        self.check_columns(workload)?;
         if let Some(tile) = &self.depthwise {
             self.check_depthwise(tile, workload, target)?;
         }
@@ -211,6 +212,29 @@ impl Schedule {
             {
                 unfit("a depth multiplier of 1")
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Parts of a row are straight code, one after the other.
+    fn check_columns(&self, workload: &Workload) -> Result<(), IllegalSchedule> {
+        let Some(tile_cols) = self.tile_cols else { return Ok(()) };
+        let [rows, cols] = workload.output_extent();
+        in_range("tile_cols", tile_cols.into(), cols.min(u16::MAX.into()))?;
+        let unfit = |needed| unfit_choice("tile_cols", needed);
+        if rows > 1 {
+            return unfit("planes of one output row");
+        }
+        if cols.div_ceil(tile_cols.into()) > MOST_PARTS {
+            return unfit("to be at least an eighth of the row");
+        }
+        if self.fusion == Fusion::Staged || self.split == Split::Channels {
+            return unfit("a fused schedule that splits rows");
+        }
+        match &self.depthwise {
+            Some(tile) if tile.window == Window::Copied => unfit("a direct window"),
+            Some(tile) if tile.tail == Tail::Overrun => unfit("a tail that does not overrun"),
+            None if workload.pixel_stride() != [1, 1] => unfit("a pointwise stride of 1"),
             _ => Ok(()),
         }
     }

@@ -66,6 +66,9 @@ named! {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {} t{}", self.family, self.fusion, self.split, self.tile_rows)?;
+        if let Some(cols) = self.tile_cols {
+            write!(f, " c{cols}")?;
+        }
         if let Some(tile) = &self.depthwise {
             let DepthwiseTile { lanes, rows, vectors, taps, tail, window } = tile;
             write!(f, " dw:l{lanes},r{rows},v{vectors},{taps},{tail},{window}")?;
@@ -90,8 +93,12 @@ impl FromStr for Schedule {
         let fusion = words.parse("`fused` or `staged`")?;
         let split = words.parse("`rows` or `channels`")?;
         let tile_rows = words.number('t', "the rows of a tile, as in `t7`")?;
+        let tile_cols = words.rest.starts_with('c').then(|| {
+            words.number('c', "the columns of a tile of one row, as in `c64`, or nothing")
+        });
+        let tile_cols = tile_cols.transpose()?;
         let mut schedule =
-            Self { family, fusion, split, tile_rows, depthwise: None, pointwise: None };
+            Self { family, fusion, split, tile_rows, tile_cols, depthwise: None, pointwise: None };
         if let Some(fields) = words.stage("dw:") {
             schedule.depthwise = Some(depthwise(fields)?);
         }

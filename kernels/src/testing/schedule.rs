@@ -24,6 +24,19 @@ pub fn random_schedule(
         .unwrap_or_else(|| crate::cost::default_schedule(workload, target))
 }
 
+/// The same for a workload of one-row planes: with tiles of fewer columns, where that is legal.
+pub fn random_schedule_in_parts(
+    rng: &mut impl Rng,
+    workload: &Workload,
+    target: &Target,
+) -> CheckedSchedule {
+    let in_parts = (0..DRAWS / 10).find_map(|_| {
+        let schedule = any_schedule(rng, workload);
+        schedule.tile_cols.and_then(|_| schedule.check(workload, target).ok())
+    });
+    in_parts.unwrap_or_else(|| random_schedule(rng, workload, target))
+}
+
 /// The same schedule with [`Tail::Masked`] in both stages, which is legal wherever another tail is.
 ///
 /// # Panics
@@ -43,12 +56,13 @@ pub fn with_masked_tails(checked: &CheckedSchedule) -> CheckedSchedule {
 /// A schedule with tiles for the workload's stages, most likely illegal.
 fn any_schedule(rng: &mut impl Rng, workload: &Workload) -> Schedule {
     use Family::{ChannelsBlocked, ChannelsPlanar, Nhwc, Pixels};
-    let rows = workload.output_extent()[0].min(64) as u16;
+    let [rows, cols] = workload.output_extent().map(|extent| extent.min(64) as u16);
     Schedule {
         family: pick(rng, &[Pixels, ChannelsPlanar, ChannelsBlocked, Nhwc]),
         fusion: pick(rng, &[Fusion::Fused, Fusion::Staged]),
         split: pick(rng, &[Split::Rows, Split::Channels]),
         tile_rows: rng.random_range(1..=rows),
+        tile_cols: (rows == 1 && rng.random()).then(|| rng.random_range(1..=cols)),
         depthwise: workload.depthwise().map(|_| DepthwiseTile {
             lanes: pick(rng, &[1, 4, 8, 16]),
             rows: rng.random_range(1..=6),

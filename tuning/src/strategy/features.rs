@@ -6,11 +6,12 @@ use dsconv_kernels::Schedule;
 
 /// Axes whose values are features, and pairs of axes whose combinations are.
 fn values(schedule: &Schedule) -> Vec<(&'static str, String)> {
-    let Schedule { family, fusion, split, tile_rows, depthwise, pointwise } = schedule;
+    let Schedule { family, fusion, split, tile_rows, tile_cols, depthwise, pointwise } = schedule;
     let mut values = vec![
         ("family", family.to_string()),
         ("hand-over", format!("{family} {fusion} {split}")),
         ("tile rows", format!("{family} {tile_rows}")),
+        ("tile columns", format!("{family} {tile_cols:?}")),
     ];
     if let Some(tile) = depthwise {
         values.extend([

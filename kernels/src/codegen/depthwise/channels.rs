@@ -81,7 +81,7 @@ pub(in super::super) fn channels(
         } else {
             pointers[0]
         };
-        let mut channel = Channel::new(plan, group.record, width, window);
+        let mut channel = Channel::new(plan, tile, group.record, width, window);
         channel.load_taps(emitter, group.slots, Lanes::Channels);
         let packed = positions(group.slots);
         let own: Vec<usize> = group.slots.iter().map(|slot| slot.start).collect();
@@ -181,15 +181,15 @@ impl Channel<'_> {
         output: Pointer,
         pitch: usize,
     ) {
-        let blocks = Cover::scalars(self.plan.cols, self.tile.rows.into());
+        let blocks = Cover::scalars(self.cols, self.tile.rows.into());
         let step = self.plan.stride[1] * self.window.col_pitch;
         let mut starts = vec![(output, pitch)];
         // Columns of the input count from the first of the tensor, those of a copy from its own.
         let padding = if self.is_direct() { self.plan.pad[1] * self.window.col_pitch } else { 0 };
-        let behind = -(padding as isize);
+        let behind = (self.first_col * step) as isize - padding as isize;
         starts.extend(lines.pointers.iter().map(|&pointer| (pointer.offset(behind), step)));
         let is_inside = |block: usize| {
-            let first = block * blocks.width;
+            let first = self.first_col + block * blocks.width;
             !self.is_direct()
                 || self.plan.columns_are_inside(first, blocks.width)
                     && sides.slots.iter().all(|slot| {
@@ -203,13 +203,14 @@ impl Channel<'_> {
             &starts,
             is_inside,
             |emitter, first, pointers| {
+                let first = first.map(|first| self.first_col + first);
                 let columns = Columns { count: blocks.width, first };
                 self.channel_block(emitter, columns, sides, lines, pointers, pitch);
             },
         );
         for block in &blocks.rest {
             let first = block[0].start;
-            let columns = Columns { count: block.len(), first: Some(first) };
+            let columns = Columns { count: block.len(), first: Some(self.first_col + first) };
             let pointers: Vec<Pointer> =
                 starts.iter().map(|&(pointer, step)| pointer.at(first * step)).collect();
             self.channel_block(emitter, columns, sides, lines, &pointers, pitch);

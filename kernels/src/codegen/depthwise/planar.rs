@@ -71,7 +71,7 @@ pub(in super::super) fn planar(
         };
         let filters = [(pointers[0], record_len), (pointers[2], pitch)];
         emitter.for_each(plan.multiplier, &filters, |emitter, pointers| {
-            let mut channel = Channel::new(plan, pointers[0], 1, window);
+            let mut channel = Channel::new(plan, tile, pointers[0], 1, window);
             channel.load_taps(emitter, &[Slot::full(0, 1)], Lanes::Pixels);
             channel.planar_rows(emitter, tile.rows, rows.first(), input, pointers[1], scratch);
         });
@@ -143,10 +143,11 @@ impl Channel<'_> {
         lines: &Lines,
         output: Pointer,
     ) {
-        let cover = self.plan.column_cover().expect("the workload has the stage");
+        let cover = self.plan.column_cover(self.cols).expect("the workload has the stage");
         let step = self.column_step();
         let mut starts = vec![(output, 1)];
-        starts.extend(lines.pointers.iter().map(|&pointer| (pointer, step)));
+        let before = self.first_col * step;
+        starts.extend(lines.pointers.iter().map(|&pointer| (pointer.at(before), step)));
         let is_inside = |group: usize| self.is_group_inside(&cover, group);
         over_groups(
             emitter,
@@ -154,13 +155,14 @@ impl Channel<'_> {
             &starts,
             is_inside,
             |emitter, first, pointers| {
+                let first = first.map(|first| self.first_col + first);
                 let columns = Columns { slots: &cover.slots, first };
                 self.planar_block(emitter, rows, lines, &columns, pointers);
             },
         );
         let starts: Vec<Pointer> = starts.into_iter().map(|(pointer, _)| pointer).collect();
         for slots in &cover.rest {
-            let columns = Columns { slots, first: Some(0) };
+            let columns = Columns { slots, first: Some(self.first_col) };
             self.planar_block(emitter, rows, lines, &columns, &starts);
         }
     }
@@ -170,7 +172,7 @@ impl Channel<'_> {
         if !self.is_direct() {
             return true;
         }
-        let first = (group * cover.width * self.plan.stride[1]) as isize;
+        let first = ((self.first_col + group * cover.width) * self.plan.stride[1]) as isize;
         let lanes = usize::from(self.tile.lanes);
         let last_slot = ((cover.width - lanes) * self.plan.stride[1]) as isize;
         (0..self.plan.kernel[1]).map(|tap| self.reach(tap, lanes)).all(|reach| {
