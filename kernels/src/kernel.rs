@@ -3,6 +3,8 @@
 #![expect(unsafe_code, reason = "generated code is called with raw pointers here")]
 
 use std::sync::Arc;
+#[cfg(feature = "parallel")]
+use std::time::Duration;
 
 use crate::buffer::Buffer;
 use crate::codegen;
@@ -252,6 +254,15 @@ impl Kernel {
 
 #[cfg(feature = "parallel")]
 impl Workspace {
+    /// Wakes the threads of a pool that take part in [`Kernel::run_parallel`], and waits until they
+    /// run at the same time as the caller, at most for so long; says whether they do. They stay
+    /// awake for 50 us after it, and after each run. For who measures, or has a deadline: a run
+    /// needs no call before it, only that the first ones find threads asleep.
+    pub fn gather(&mut self, pool: &rayon::ThreadPool, at_most: Duration) -> bool {
+        let threads = pool.current_num_threads().min(self.private.len());
+        self.team(pool).gather(pool, threads - 1, at_most)
+    }
+
     /// The team of a pool: remembered, since it is nearly always the same.
     fn team(&mut self, pool: &rayon::ThreadPool) -> &Team {
         let address = team::address_of(pool);

@@ -6,8 +6,8 @@
 //!
 //! Nobody waits for a thread to arrive: it is called, and finds what is left when it comes.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,12 @@ const AWAKE: Duration = Duration::from_micros(50);
 
 /// Looks between two looks at the clock, or before another thread is let run on this core.
 const LOOKS: u32 = 200;
+
+/// How soon a thread answers that is awake and has a core of its own.
+const ANSWER: Duration = Duration::from_micros(20);
+
+/// Answers in a row that show a thread to be awake.
+const ANSWERS: usize = 3;
 
 /// Work that many threads can take part in; who comes late finds less or nothing to do.
 pub(crate) trait Shared: Send + Sync {
@@ -101,6 +107,64 @@ impl Team {
     }
 }
 
+impl Team {
+    /// Wakes `helpers` threads, and waits until they run at the same time as the caller, but not
+    /// for longer than `at_most`. Says whether they do.
+    pub(crate) fn gather(
+        &self,
+        pool: &rayon::ThreadPool,
+        helpers: usize,
+        at_most: Duration,
+    ) -> bool {
+        let start = Instant::now();
+        let mut answers = 0;
+        while answers < ANSWERS {
+            if self.all_answer(pool, helpers) {
+                answers += 1;
+                continue;
+            }
+            if start.elapsed() >= at_most {
+                return false;
+            }
+            answers = 0;
+            // A thread may have been woken on this very core, and is taken to another only now.
+            std::thread::sleep(ANSWER);
+        }
+        true
+    }
+
+    fn all_answer(&self, pool: &rayon::ThreadPool, helpers: usize) -> bool {
+        let call = Arc::new(RollCall { missing: AtomicUsize::new(helpers) });
+        let work: Arc<dyn Shared> = call.clone();
+        self.call(pool, helpers, &work);
+        let start = Instant::now();
+        while !call.is_taken() {
+            if start.elapsed() >= ANSWER {
+                call.missing.store(0, Relaxed);
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+        true
+    }
+}
+
+/// Asks threads whether they are there.
+struct RollCall {
+    missing: AtomicUsize,
+}
+
+impl Shared for RollCall {
+    fn help(&self) {
+        // One who comes too late changes nothing.
+        let _ = self.missing.fetch_update(Relaxed, Relaxed, |missing| missing.checked_sub(1));
+    }
+
+    fn is_taken(&self) -> bool {
+        self.missing.load(Relaxed) == 0
+    }
+}
+
 impl Seat {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No panic can happen while the lock is held.
@@ -160,8 +224,6 @@ pub(crate) fn wait_until(holds: impl Fn() -> bool) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
     use super::*;
 
     /// Numbers to be taken one by one; how often each was taken, and by how many threads.
@@ -264,6 +326,26 @@ mod tests {
         assert_eq!(numbers.done.load(Acquire), 10);
         assert_eq!(numbers.helpers.load(Relaxed), 0);
         drop(release);
+    }
+
+    #[test]
+    fn threads_gather_and_those_that_are_busy_do_not_hold_up_the_caller() {
+        let pool = pool(2);
+        assert!(Team::of(&pool).gather(&pool, 0, Duration::ZERO));
+        // On a machine of one core nobody runs beside the caller.
+        let _ = Team::of(&pool).gather(&pool, 1, Duration::from_millis(5));
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        for _ in 0..2 {
+            let held = Arc::clone(&held);
+            pool.spawn(move || held.lock().expect("nobody panics").recv().unwrap_or_default());
+        }
+        std::thread::sleep(2 * AWAKE);
+        assert!(!Team::of(&pool).gather(&pool, 1, Duration::from_millis(5)));
+        drop(release);
+        let numbers = Numbers::up_to(10);
+        numbers.run(&pool);
+        assert_eq!(numbers.done.load(Acquire), 10);
     }
 
     #[test]
