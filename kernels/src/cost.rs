@@ -108,7 +108,7 @@ fn depthwise_tiles(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
     let mut tiles = Vec::new();
     for (rows, vectors) in DEPTHWISE_TILES {
         for taps in [Taps::Registers, Taps::Memory] {
-            for tail in [Tail::Overlap, Tail::Narrow, Tail::Overrun] {
+            for tail in [Tail::Overlap, Tail::Narrow, Tail::Overrun, Tail::Masked] {
                 tiles.push(DepthwiseTile { rows, vectors, taps, tail, ..tile });
             }
         }
@@ -131,7 +131,7 @@ fn pointwise_tiles(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
     };
     REGISTER_TILES
         .into_iter()
-        .flat_map(|size| [Tail::Overlap, Tail::Narrow].map(|tail| with(size, tail)))
+        .flat_map(|size| [Tail::Overlap, Tail::Narrow, Tail::Masked].map(|tail| with(size, tail)))
         .collect()
 }
 

@@ -12,6 +12,8 @@ use crate::schedule::{CheckedSchedule, Family, LoopOrder, Packing, Taps, Window}
 const LOOP_END: f64 = 12.0;
 /// Instructions of a loop's step beside its body: pointers, counter, branch.
 const LOOP_STEP: f64 = 3.0;
+/// Instructions of a masked store beside the store: the constant, and its way into a mask.
+const MASK: f64 = 2.0;
 /// Cycles of a row of a window beside its copying: whether it is padding is asked of each.
 const ROW: f64 = 1.0;
 /// Cycles until all threads have ended a phase and begun the next one.
@@ -207,9 +209,10 @@ impl Counted<'_> {
         // The taps are loaded for each plane.
         let kept = if tile.taps == Taps::Registers { taps } else { 0.0 };
         let begin = Work { loads: kept, stalls: LOOP_END, ..Work::default() };
+        let masks = self.masks(&cover, rows as f64);
         let planes = plan.middle_channels as f64;
-        let mut estimate =
-            Estimate { depthwise: work.plus(begin).times(planes).cycles(), ..Estimate::default() };
+        let work = work.plus(masks).plus(begin).times(planes);
+        let mut estimate = Estimate { depthwise: work.cycles(), ..Estimate::default() };
 
         let window_rows = plan.window_rows(rows) as f64;
         if tile.window == Window::Copied {
@@ -262,6 +265,9 @@ impl Counted<'_> {
         for rest in &groups.rest {
             work = work.plus(of_group(rest.len() as f64));
             vectors += rest.len() as f64;
+        }
+        if plan.middle.place != Place::Private {
+            work = work.plus(self.masks(groups, (rows * plan.cols) as f64));
         }
         let mut estimate = Estimate { depthwise: work.cycles(), ..Estimate::default() };
 
@@ -344,6 +350,11 @@ impl Counted<'_> {
                     if over_pixels { (channels, pixels) } else { (pixels, channels) };
                 cycles += count * block(broadcasts, vectors);
             }
+        }
+        if over_pixels {
+            cycles += self.masks(&pixel_cover, plan.outputs as f64).cycles();
+        } else if !plan.transposes() {
+            cycles += self.masks(&records.groups, pixels as f64).cycles();
         }
         let mut estimate = Estimate { pointwise: part * cycles, ..Estimate::default() };
         if plan.transposes() {
@@ -496,6 +507,20 @@ impl Counted<'_> {
             shuffles: if pairs { taps as f64 } else { 0.0 },
             ..Work::default()
         }
+    }
+
+    /// Storing the masked vectors of a cover so many times: what masks cost beside.
+    fn masks(&self, cover: &Cover, times: f64) -> Work {
+        let target = &self.plan.target;
+        let masked = cover.rest.iter().flatten().filter(|slot| slot.surplus() > 0);
+        let others: f64 = masked
+            .map(|slot| match target.isa.wide() {
+                Some(_) => MASK,
+                // Element by element.
+                None => slot.valid as f64,
+            })
+            .sum();
+        Work { others, ..Work::default() }.times(times)
     }
 
     /// Whether taps take even or odd elements of two vectors.
