@@ -121,6 +121,11 @@ fn lower_phase(
                 pointwise::tile(emitter, plan, &buffers, tile);
             }
         }),
+        Tasks::ChannelGroups if phase.first => {
+            for_each_tile(emitter, plan, image, |emitter, tile| {
+                depthwise_stage(emitter, plan, &buffers, tile, Some(task));
+            })
+        }
         Tasks::ChannelGroups => pointwise::channel_group(emitter, plan, &buffers, image, task),
     });
     emitter.builder.ins().return_(&[]);
@@ -149,14 +154,43 @@ fn for_tile(
     });
 }
 
+/// Emits the body for all tiles of an image, one after the other.
+fn for_each_tile(
+    emitter: &mut Emitter<'_>,
+    plan: &Plan,
+    image: Value,
+    mut body: impl FnMut(&mut Emitter<'_>, Tile),
+) {
+    let first = emitter.integer(0);
+    if plan.tiles == 1 {
+        return for_tile(emitter, plan, image, first, body);
+    }
+    let count = emitter.integer(plan.tiles as i64);
+    emitter.for_range([image, first], count, plan.tiles, |emitter, [image, number]| {
+        for_tile(emitter, plan, image, number, &mut body);
+    });
+}
+
 fn first_stage(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, tile: Tile) {
     match plan.first {
-        First::Depthwise if plan.channel_vectors() => {
-            depthwise::channels(emitter, plan, buffers, tile)
-        }
-        First::Depthwise => depthwise::planar(emitter, plan, buffers, tile),
+        First::Depthwise => depthwise_stage(emitter, plan, buffers, tile, None),
         First::Gather => window::gather(emitter, plan, buffers, tile),
         First::Input => unreachable!("a phase without a first stage"),
+    }
+}
+
+/// The depthwise stage of a tile: of all groups of channels, or of the one with a number.
+fn depthwise_stage(
+    emitter: &mut Emitter<'_>,
+    plan: &Plan,
+    buffers: &Buffers,
+    tile: Tile,
+    group: Option<Value>,
+) {
+    if plan.channel_vectors() {
+        depthwise::channels(emitter, plan, buffers, tile, group);
+    } else {
+        depthwise::planar(emitter, plan, buffers, tile, group);
     }
 }
 
@@ -223,6 +257,53 @@ fn for_each_group(
         let record = weights.at(records.rest_offset(rest));
         body(emitter, &Group { slots, record, shape: rest + 1 }, &starts);
     }
+}
+
+/// Emits `body` for the group whose number is known at run time: once for the whole ones, once for
+/// each other. The pointers are those of [`for_each_group`].
+fn for_numbered_group(
+    emitter: &mut Emitter<'_>,
+    records: &Records,
+    weights: Pointer,
+    pointers: &[(Pointer, usize)],
+    number: Value,
+    body: &mut impl FnMut(&mut Emitter<'_>, &Group<'_>, &[Pointer]),
+) {
+    numbered_from(emitter, 0, records, weights.at(records.offset), pointers, number, body);
+}
+
+/// The same, of whole groups and the rests from `rest` on.
+fn numbered_from(
+    emitter: &mut Emitter<'_>,
+    rest: usize,
+    records: &Records,
+    weights: Pointer,
+    pointers: &[(Pointer, usize)],
+    number: Value,
+    body: &mut impl FnMut(&mut Emitter<'_>, &Group<'_>, &[Pointer]),
+) {
+    let groups = &records.groups;
+    let Some(slots) = groups.rest.get(rest) else {
+        let record = emitter.index(weights, number, records.record_len(groups.width));
+        let moved: Vec<Pointer> = pointers
+            .iter()
+            .map(|&(pointer, elements)| emitter.index(pointer, number, elements * groups.width))
+            .collect();
+        return body(emitter, &Group { slots: &groups.slots, record, shape: 0 }, &moved);
+    };
+    let group = Group { slots, record: weights.at(records.rest_offset(rest)), shape: rest + 1 };
+    let starts: Vec<Pointer> = pointers.iter().map(|&(pointer, _)| pointer).collect();
+    if groups.full == 0 && rest + 1 == groups.rest.len() {
+        return body(emitter, &group, &starts);
+    }
+    let is_this = emitter.equals(number, groups.full + rest);
+    emitter.branch(is_this, |emitter, is_this| {
+        if is_this {
+            body(emitter, &group, &starts);
+        } else {
+            numbered_from(emitter, rest + 1, records, weights, pointers, number, body);
+        }
+    });
 }
 
 /// The CLIF of a plan's functions, as text.

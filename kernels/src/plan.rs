@@ -68,7 +68,7 @@ pub(crate) struct WindowPlan {
 pub(crate) enum Tasks {
     /// Tiles of rows.
     Tiles,
-    /// Groups of output channels over whole images.
+    /// Groups of channels of the stage, over whole images.
     ChannelGroups,
 }
 
@@ -319,7 +319,7 @@ impl Plan {
         let rows = self.window_rows(self.tile_rows);
         if !self.channel_vectors() {
             let covered = match tile.tail {
-                Tail::Overrun => self.cols.next_multiple_of(tile.lanes.into()),
+                Tail::Overrun | Tail::Masked => self.cols.next_multiple_of(tile.lanes.into()),
                 Tail::Overlap | Tail::Narrow => self.cols,
             };
             let extra = (covered - self.cols) * self.stride[1];
@@ -330,10 +330,12 @@ impl Plan {
             return;
         }
         let shared = self.multiplier > 1;
+        // Of a window of all channels, surplus lanes read the pixel that comes next.
+        let behind = if shared && tile.tail == Tail::Masked { tile.lanes.into() } else { 0 };
         let mut place = |width: usize| {
             let row_pitch = self.needed_cols() * width;
             WindowPlan {
-                offset: arena.take(rows * row_pitch),
+                offset: arena.take(rows * row_pitch + behind),
                 row_pitch,
                 col_pitch: width,
                 phase_pitch: 0,
@@ -360,7 +362,14 @@ impl Plan {
             self.shared_len = self.batch * self.middle_channels * plane;
             Middle { place: Place::Shared, planes, pitch: pitch_of(plane), offset: 0 }
         } else {
-            let pitch = pitch_of(self.tile_pixels().next_multiple_of(LINE));
+            let mut pitch = pitch_of(self.tile_pixels().next_multiple_of(LINE));
+            if let Some(tile) = self.schedule.depthwise
+                && tile.tail == Tail::Masked
+                && !planes
+            {
+                // Surplus lanes are stored behind the channels of each pixel.
+                pitch = pitch.next_multiple_of(tile.lanes.into());
+            }
             let count = if planes { self.middle_channels } else { self.tile_pixels() };
             // An overrunning last row of the last plane ends up to one vector late.
             let offset = arena.take(count * pitch + LINE);
@@ -371,7 +380,14 @@ impl Plan {
     fn list_phases(&self) -> Vec<Phase> {
         let tiles =
             |first, pointwise| Phase { first, pointwise, tasks: Tasks::Tiles, count: self.tiles };
-        let Some(pointwise) = &self.pointwise else { return vec![tiles(true, false)] };
+        let first = || match self.schedule.split {
+            Split::Rows => tiles(true, false),
+            Split::Channels => {
+                let count = self.depthwise_tasks();
+                Phase { first: true, pointwise: false, tasks: Tasks::ChannelGroups, count }
+            }
+        };
+        let Some(pointwise) = &self.pointwise else { return vec![first()] };
         let alone = match self.schedule.split {
             Split::Rows => tiles(false, true),
             Split::Channels => {
@@ -381,8 +397,17 @@ impl Plan {
         };
         match (self.first, self.schedule.fusion) {
             (First::Input, _) => vec![alone],
-            (First::Depthwise, Fusion::Staged) => vec![tiles(true, false), alone],
+            (First::Depthwise, Fusion::Staged) => vec![first(), alone],
             (First::Depthwise, Fusion::Fused) | (First::Gather, _) => vec![tiles(true, true)],
+        }
+    }
+
+    /// Groups of channels that the depthwise stage can compute one by one: input planes with all
+    /// their filters, or vectors.
+    fn depthwise_tasks(&self) -> usize {
+        match &self.depthwise {
+            Some(records) if self.channel_vectors() => records.groups.len(),
+            _ => self.channels,
         }
     }
 

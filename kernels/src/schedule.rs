@@ -47,13 +47,14 @@ pub enum Fusion {
     Staged,
 }
 
-/// What threads divide among them in the pointwise stage.
+/// What threads divide among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
     /// Tiles of rows.
     Rows,
-    /// Panels of output channels; staged schedules only.
+    /// Groups of channels: of each stage its own, so that planes of few rows busy many threads;
+    /// not in fused schedules.
     Channels,
 }
 
@@ -67,6 +68,8 @@ pub enum Tail {
     Narrow,
     /// A full vector that runs into the next row of the scratch tile, which is computed later.
     Overrun,
+    /// A full vector whose surplus lanes are neither read nor written.
+    Masked,
 }
 
 /// Where the micro-kernel keeps the depthwise taps.

@@ -325,7 +325,7 @@ impl<'a> Axes<'a> {
         if two_stages && !self.is_cut(Cut::Staged) {
             hand_overs.push((Fusion::Staged, Split::Rows));
         }
-        if self.threads > 1 && self.workload.pointwise().is_some() {
+        if self.threads > 1 {
             let fusion = if two_stages { Fusion::Staged } else { Fusion::Fused };
             hand_overs.push((fusion, Split::Channels));
         }
@@ -477,6 +477,7 @@ impl<'a> Axes<'a> {
         if extent.is_multiple_of(usize::from(lanes)) {
             return tails;
         }
+        tails.push(Tail::Masked);
         if may_overrun {
             tails.push(Tail::Overrun);
         }

@@ -91,7 +91,13 @@ pub fn estimate(schedule: &CheckedSchedule, threads: usize) -> Estimate {
         .map(|(index, phase)| {
             let mut estimate = match phase.tasks {
                 Tasks::Tiles => counted.tiles(phase.first, phase.pointwise),
-                Tasks::ChannelGroups => counted.channel_groups(),
+                Tasks::ChannelGroups if phase.first => {
+                    counted.channel_groups(counted.first_stage(counted.plan.rows), phase.count)
+                }
+                Tasks::ChannelGroups => {
+                    let pixels = counted.plan.rows * counted.plan.cols;
+                    counted.channel_groups(counted.pointwise_stage(pixels, 1.0), phase.count)
+                }
             };
             if counted.threads > 1 && index > 0 {
                 estimate.imbalance += BARRIER;
@@ -135,13 +141,10 @@ impl Counted<'_> {
         busiest
     }
 
-    /// A phase whose tasks are groups of output channels over whole images.
-    fn channel_groups(&self) -> Estimate {
-        let plan = self.plan;
-        let groups = plan.pointwise.as_ref().map_or(1, |records| records.groups.len());
-        let pixels = plan.rows * plan.cols;
-        let all = self.pointwise_stage(pixels, 1.0).times(plan.batch as f64);
-        let tasks = plan.batch * groups;
+    /// A phase whose tasks are groups of channels over whole images: the busiest thread's.
+    fn channel_groups(&self, image: Estimate, groups: usize) -> Estimate {
+        let all = image.times(self.plan.batch as f64);
+        let tasks = self.plan.batch * groups;
         let mut busiest = all.times(1.0 / self.threads as f64);
         let most = all.cycles() * tasks.div_ceil(self.threads) as f64 / tasks as f64;
         busiest.imbalance += (most - busiest.cycles()).max(0.0);

@@ -309,8 +309,10 @@ impl Schedule {
             return unfit_choice("fusion staged", "both stages");
         }
         if self.split == Split::Channels {
-            if workload.pointwise().is_none() {
-                return unfit_choice("split channels", "a pointwise stage");
+            if workload.depthwise().is_some_and(|stage| stage.multiplier > 1)
+                && self.family == Family::Nhwc
+            {
+                return unfit_choice("split channels of nhwc", "a depth multiplier of 1");
             }
             if both && self.fusion == Fusion::Fused {
                 return unfit_choice("split channels", "fusion staged");
@@ -345,11 +347,9 @@ impl Schedule {
             if plan.first == First::Gather {
                 return unfit_choice("split channels", "a pointwise stride of 1");
             }
-            if plan.pointwise.as_ref().is_some_and(|records| overlaps(&records.groups)) {
-                return unfit_choice(
-                    "split channels",
-                    "vectors of output channels that do not overlap",
-                );
+            let stages = [&plan.depthwise, &plan.pointwise];
+            if stages.into_iter().flatten().any(|records| overlaps(&records.groups)) {
+                return unfit_choice("split channels", "vectors of channels that do not overlap");
             }
         }
         let found = plan.private_len;
@@ -394,7 +394,7 @@ fn overlaps(cover: &Cover) -> bool {
     let mut end = 0;
     cover.groups().flatten().any(|slot| {
         let shares = slot.start < end;
-        end = slot.start + slot.lanes;
+        end = slot.start + slot.valid;
         shares
     })
 }
