@@ -462,10 +462,14 @@ fn keep_closest<K>(seconds: &mut Vec<Contender<K>>) {
 }
 
 /// Confirms, and again where something else used the machine meanwhile. Tells what did so in the
-/// last attempt.
+/// last attempt; in the search, where no time is left for one and its samples have to do.
 fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
-    race.contamination();
+    let while_searching = race.contamination();
+    let is_over = race.is_over();
     race.confirm();
+    if is_over {
+        return while_searching;
+    }
     let mut contaminated = race.contamination();
     for _ in 1..MOST_CONFIRMATIONS {
         if contaminated.is_none() || race.is_over() {
