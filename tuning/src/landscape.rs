@@ -75,6 +75,20 @@ impl Landscape {
         }
     }
 
+    /// Times of schedules by a formula, or from elsewhere; those of the default should be among them.
+    pub fn new(
+        workload: &Workload,
+        target: &Target,
+        threads: usize,
+        default: Schedule,
+        times: &[(Schedule, f64)],
+    ) -> Self {
+        let (workload, target) = (*workload, *target);
+        let schedules = times.iter().map(|(schedule, _)| *schedule).collect();
+        let median_us = times.iter().copied().collect();
+        Self { workload, target, threads, default, schedules, median_us }
+    }
+
     /// The untuned default when the landscape was recorded.
     pub fn default_schedule(&self) -> &Schedule {
         &self.default
@@ -105,6 +119,39 @@ impl Landscape {
         self.median_us.values().copied().min_by(f64::total_cmp)
     }
 
+    /// Trials, the default included, until a strategy that is asked in rounds of `batch` has found a
+    /// time of at most so many times the best there is; `None` where it never does.
+    pub fn trials_until(
+        &self,
+        strategy: &mut dyn Strategy,
+        regret: f64,
+        batch: usize,
+    ) -> Option<usize> {
+        let enough_us = regret * self.best_us()?;
+        let mut tried = 0;
+        let mut proposed = vec![self.default];
+        while !proposed.is_empty() {
+            let mut is_enough = false;
+            for schedule in proposed {
+                tried += usize::from(!is_enough);
+                is_enough |= self.observe(strategy, schedule).is_some_and(|us| us <= enough_us);
+            }
+            if is_enough {
+                return Some(tried);
+            }
+            proposed = strategy.propose(batch);
+        }
+        None
+    }
+
+    /// Tells a strategy the recorded time of a schedule, where there is one.
+    fn observe(&self, strategy: &mut dyn Strategy, schedule: Schedule) -> Option<f64> {
+        let us = self.median_us(&schedule)?;
+        let measurement = crate::measure::summarize(&[us]);
+        strategy.observe(&Trial { schedule, outcome: Outcome::Measured(measurement) });
+        Some(us)
+    }
+
     /// Lets a strategy make so many trials, the default included, in rounds of `batch`, and gives
     /// the best time found over the best there is: 1.0 is no regret.
     pub fn regret(&self, strategy: &mut dyn Strategy, trials: usize, batch: usize) -> f64 {
@@ -114,10 +161,9 @@ impl Landscape {
         while !proposed.is_empty() {
             for schedule in proposed {
                 tried += 1;
-                let Some(us) = self.median_us(&schedule) else { continue };
-                best_us = best_us.min(us);
-                let measurement = crate::measure::summarize(&[us]);
-                strategy.observe(&Trial { schedule, outcome: Outcome::Measured(measurement) });
+                if let Some(us) = self.observe(strategy, schedule) {
+                    best_us = best_us.min(us);
+                }
             }
             proposed = strategy.propose(batch.min(trials.saturating_sub(tried)));
         }

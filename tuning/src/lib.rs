@@ -71,7 +71,7 @@ pub mod worker;
 
 pub use effort::{Effort, UnknownEffort};
 pub use space::{SearchSpace, SpaceSummary};
-pub use strategy::{Strategy, StrategyKind, UnknownStrategy};
+pub use strategy::{Experience, Learned, Strategy, StrategyKind, UnknownStrategy};
 pub use trial::{Outcome, Trial};
 pub use verify::Mismatch;
 pub use warm::first_schedules;
@@ -115,6 +115,8 @@ pub struct TuneOptions {
     pub resumed: Vec<Trial>,
     /// Schedules to try before those of the strategy, such as the winners of similar workloads.
     pub first: Vec<Schedule>,
+    /// What searches on other workloads of the layout learned, as [`Tuned::learned`] has it.
+    pub learned: Learned,
 }
 
 impl Default for TuneOptions {
@@ -130,6 +132,7 @@ impl Default for TuneOptions {
             objective: Objective::Warm,
             resumed: Vec::new(),
             first: Vec::new(),
+            learned: Learned::default(),
         }
     }
 }
@@ -235,6 +238,8 @@ pub struct Tuned {
     /// What else used the machine during the confirmation, if anything did. The record then says
     /// that it is contended.
     pub contaminated: Option<String>,
+    /// What the next search may start from: [`TuneOptions::learned`], and what this one added.
+    pub learned: Learned,
 }
 
 impl Tuned {
@@ -325,7 +330,8 @@ fn tune_on<B: Bench>(
     let clock = SystemClock::start();
     let space = SearchSpace::new(workload, target, options.threads);
     let default = cost::default_schedule(workload, target);
-    let mut strategy = options.strategy.build(&space, default.schedule(), options.seed);
+    let TuneOptions { strategy, seed, learned, .. } = options;
+    let mut strategy = strategy.build_from(&space, default.schedule(), *seed, learned);
     let mut bench = bench()?;
     search(&default, space.summary(), options, &mut *strategy, &mut bench, &clock, observer)
 }
@@ -444,7 +450,8 @@ pub fn search<B: Bench, C: Clock>(
         race.verify_alone(default).map_err(failed)?;
     }
     let ranking: Vec<Trial> = race.running().iter().map(Contender::trial).collect();
-    let result = Conclusion { space: space.clone(), stopped, contaminated };
+    let learned = strategy.learned();
+    let result = Conclusion { space: space.clone(), stopped, contaminated, learned };
     Ok(progress.finish(ranking, default, result))
 }
 
@@ -455,10 +462,14 @@ fn keep_closest<K>(seconds: &mut Vec<Contender<K>>) {
 }
 
 /// Confirms, and again where something else used the machine meanwhile. Tells what did so in the
-/// last attempt.
+/// last attempt; in the search, where no time is left for one and its samples have to do.
 fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
-    race.contamination();
+    let while_searching = race.contamination();
+    let is_over = race.is_over();
     race.confirm();
+    if is_over {
+        return while_searching;
+    }
     let mut contaminated = race.contamination();
     for _ in 1..MOST_CONFIRMATIONS {
         if contaminated.is_none() || race.is_over() {

@@ -8,7 +8,7 @@ use dsconv_kernels::{CheckedSchedule, Schedule};
 
 use crate::measure::{Clock, Contender};
 use crate::space::SpaceSummary;
-use crate::strategy::Strategy;
+use crate::strategy::{Learned, Strategy};
 use crate::trial::Trial;
 use crate::{GAIN, Observer, Phase, Status, StopReason, TuneOptions, Tuned};
 
@@ -17,6 +17,7 @@ pub(crate) struct Conclusion {
     pub(crate) space: SpaceSummary,
     pub(crate) stopped: StopReason,
     pub(crate) contaminated: Option<String>,
+    pub(crate) learned: Learned,
 }
 
 /// The trials so far and their observer.
@@ -154,7 +155,7 @@ impl<'a, C: Clock> Progress<'a, C> {
         default: &CheckedSchedule,
         conclusion: Conclusion,
     ) -> Tuned {
-        let Conclusion { space, stopped, contaminated } = conclusion;
+        let Conclusion { space, stopped, contaminated, learned } = conclusion;
         let is_default = |trial: &&Trial| trial.schedule == *default.schedule();
         let of_default = ranking.iter().chain(&self.trials).find(is_default);
         let default_trial = of_default.expect("the default is tried first").clone();
@@ -187,7 +188,7 @@ impl<'a, C: Clock> Progress<'a, C> {
             },
         };
         let (trials, default) = (self.trials, default_trial);
-        Tuned { record, trials, default, space, stopped, contaminated }
+        Tuned { record, trials, default, space, stopped, contaminated, learned }
     }
 
     fn status(&self, phase: Phase) -> Status {

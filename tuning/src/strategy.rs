@@ -23,12 +23,14 @@ use crate::trial::Trial;
 mod evolutionary;
 mod exhaustive;
 mod features;
+mod learned;
 mod model;
 mod random;
 mod regression;
 
 pub use evolutionary::Evolutionary;
 pub use exhaustive::Exhaustive;
+pub use learned::{Experience, Learned};
 pub use model::Model;
 pub use random::Random;
 
@@ -41,6 +43,11 @@ pub trait Strategy {
     /// Takes note of what became of a schedule. The untuned default is observed first, though
     /// nobody proposed it.
     fn observe(&mut self, trial: &Trial);
+
+    /// What a search on another workload may start from, together with what this one started from.
+    fn learned(&self) -> Learned {
+        Learned::default()
+    }
 }
 
 /// The strategies by name.
@@ -85,11 +92,22 @@ impl StrategyKind {
 
     /// A strategy over `space` that does not propose `default`, which the driver tries by itself.
     pub fn build(self, space: &SearchSpace, default: &Schedule, seed: u64) -> Box<dyn Strategy> {
+        self.build_from(space, default, seed, &Learned::default())
+    }
+
+    /// The same, starting from what was learned on other workloads. Only the model learns.
+    pub fn build_from(
+        self,
+        space: &SearchSpace,
+        default: &Schedule,
+        seed: u64,
+        learned: &Learned,
+    ) -> Box<dyn Strategy> {
         match self {
             Self::Exhaustive => Box::new(Exhaustive::new(space, default)),
             Self::Random => Box::new(Random::new(space, default, seed)),
             Self::Evolutionary => Box::new(Evolutionary::new(space, default, seed)),
-            Self::Model => Box::new(Model::new(space, default, seed)),
+            Self::Model => Box::new(Model::new(space, default, seed, learned)),
         }
     }
 }

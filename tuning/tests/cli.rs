@@ -16,6 +16,8 @@ mod numpy;
 mod run;
 #[path = "cli/sandbox.rs"]
 mod sandbox;
+#[path = "cli/sharding.rs"]
+mod sharding;
 #[path = "cli/show.rs"]
 mod show;
 #[path = "cli/tune.rs"]

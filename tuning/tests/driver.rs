@@ -296,6 +296,17 @@ fn a_contaminated_confirmation_is_repeated_and_then_flagged() {
 }
 
 #[test]
+fn a_busy_search_is_flagged_where_no_time_is_left_to_confirm() {
+    for contaminated in [true, false] {
+        let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(space().sample(1, 5)[0]));
+        bench.contaminated = vec![contaminated, true];
+        let tuned = run(&mut bench, &options(0.0), &mut Quiet).expect("a record");
+        assert_eq!(tuned.record.provenance.contended, contaminated);
+        assert_eq!(bench.contaminated, [true], "nothing was sampled since");
+    }
+}
+
+#[test]
 fn a_plateau_ends_the_search() {
     let flat = |_: &Schedule| 1_000_000;
     let mut bench = FakeBench::new(Noise::default(), 0, flat);

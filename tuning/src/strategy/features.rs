@@ -4,8 +4,11 @@ use std::collections::HashMap;
 
 use dsconv_kernels::Schedule;
 
+/// An axis and a value on it.
+pub(super) type Feature = (&'static str, String);
+
 /// Axes whose values are features, and pairs of axes whose combinations are.
-fn values(schedule: &Schedule) -> Vec<(&'static str, String)> {
+fn values(schedule: &Schedule) -> Vec<Feature> {
     let Schedule { family, fusion, split, tile_rows, tile_cols, depthwise, pointwise } = schedule;
     let mut values = vec![
         ("family", family.to_string()),
@@ -39,7 +42,7 @@ fn values(schedule: &Schedule) -> Vec<(&'static str, String)> {
 /// Numbers of the features that have been met.
 #[derive(Debug, Default)]
 pub(super) struct Features {
-    numbers: HashMap<(&'static str, String), usize>,
+    numbers: HashMap<Feature, usize>,
 }
 
 impl Features {
@@ -55,6 +58,11 @@ impl Features {
         numbers.sort_unstable();
         numbers.dedup();
         numbers
+    }
+
+    /// Each with its number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Feature, usize)> {
+        self.numbers.iter().map(|(feature, number)| (feature, *number))
     }
 
     /// How many there are.

@@ -1,4 +1,4 @@
-//! The analytic rank, corrected by what was measured in this run.
+//! The analytic rank, corrected by what was measured in this run and learned in those before.
 
 use std::collections::HashSet;
 
@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::Strategy;
 use super::features::Features;
+use super::learned::Learned;
 use super::regression::Regression;
 use crate::space::SearchSpace;
 use crate::trial::Trial;
@@ -25,14 +26,19 @@ const RANDOM_SHARE: f64 = 0.06;
 ///
 /// The prediction is a logarithm: that of the [estimate](cost::estimate), plus one correction for
 /// each value of each axis. The corrections are fitted to the measurements so far by least
-/// squares, with a pull towards zero, that is towards the estimate. Effects of axes are nearly
-/// additive in the logarithm, so some dozens of trials tell how the other thousands will do.
+/// squares, with a pull towards those of earlier workloads, or else towards zero, that is towards the
+/// estimate. Effects of axes are nearly additive in the logarithm, so some dozens of trials tell how
+/// the other thousands will do.
 #[derive(Debug)]
 pub struct Model {
     candidates: Vec<Candidate>,
     features: Features,
+    /// What earlier workloads taught, and its corrections by the number of the feature.
+    learned: Learned,
+    prior: Vec<f64>,
+    /// Corrections of those.
     regression: Regression,
-    /// Mean difference of measured and estimated logarithms, and its weight.
+    /// Mean difference of measured and expected logarithms.
     offset: f64,
     observed: Vec<(Vec<usize>, f64)>,
     tried: HashSet<Schedule>,
@@ -44,29 +50,37 @@ pub struct Model {
 struct Candidate {
     schedule: Schedule,
     features: Vec<usize>,
-    estimate: f64,
+    /// The estimate with the corrections of earlier workloads.
+    expected: f64,
     is_open: bool,
 }
 
 impl Model {
-    /// Estimates every schedule of `space`; `default` is left out.
-    pub fn new(space: &SearchSpace, default: &Schedule, seed: u64) -> Self {
+    /// Estimates every schedule of `space`; `default` is left out. Corrections start from those that
+    /// were `learned`.
+    pub fn new(space: &SearchSpace, default: &Schedule, seed: u64, learned: &Learned) -> Self {
         let mut features = Features::default();
-        let candidates: Vec<Candidate> = space
+        let mut candidates: Vec<Candidate> = space
             .iter()
             .filter(|schedule| *schedule != default)
             .map(|&schedule| Candidate {
                 schedule,
                 features: features.of(&schedule),
-                estimate: log_estimate(space, &schedule),
+                expected: log_estimate(space, &schedule),
                 is_open: true,
             })
             .collect();
         features.of(default);
+        let prior = prior(&features, learned);
+        for candidate in &mut candidates {
+            candidate.expected += sum(&prior, &candidate.features);
+        }
         let regression = Regression::new(features.len(), RIDGE);
         Self {
             candidates,
             features,
+            learned: learned.clone(),
+            prior,
             regression,
             offset: 0.0,
             observed: Vec::new(),
@@ -79,8 +93,21 @@ impl Model {
     /// What to expect of a candidate at its best: lower is more promising.
     fn promise(&self, candidate: &Candidate) -> f64 {
         let deviation = NOISE * self.regression.variance(&candidate.features).sqrt();
-        candidate.estimate + self.regression.predict(&candidate.features) - OPTIMISM * deviation
+        candidate.expected + self.regression.predict(&candidate.features) - OPTIMISM * deviation
     }
+}
+
+/// The corrections to start from, by the number of the feature.
+fn prior(features: &Features, learned: &Learned) -> Vec<f64> {
+    let mut prior = vec![0.0; features.len()];
+    for (feature, number) in features.iter() {
+        prior[number] = learned.correction(feature);
+    }
+    prior
+}
+
+fn sum(corrections: &[f64], features: &[usize]) -> f64 {
+    features.iter().map(|&feature| corrections[feature]).sum()
 }
 
 /// Logarithm of the estimate.
@@ -128,7 +155,10 @@ impl Strategy for Model {
             return;
         }
         let features = self.features.of(&schedule);
-        let difference = us.ln() - estimate;
+        if self.features.len() > self.prior.len() {
+            self.prior = prior(&self.features, &self.learned);
+        }
+        let difference = us.ln() - estimate - sum(&self.prior, &features);
         self.observed.push((features, difference));
         let mean = self.observed.iter().map(|(_, d)| d).sum::<f64>() / self.observed.len() as f64;
         let size = self.features.len();
@@ -142,5 +172,18 @@ impl Strategy for Model {
         } else if let Some((features, difference)) = self.observed.last() {
             self.regression.observe(features, difference - self.offset);
         }
+    }
+
+    /// A workload tells the more of a feature, the more of its schedules with it were measured.
+    fn learned(&self) -> Learned {
+        let mut counts = vec![0_u32; self.features.len()];
+        self.observed.iter().flat_map(|(features, _)| features).for_each(|&it| counts[it] += 1);
+        let mut learned = self.learned.clone();
+        for (feature, number) in self.features.iter().filter(|(_, number)| counts[*number] > 0) {
+            let count = f64::from(counts[number]);
+            let correction = self.prior[number] + self.regression.weight(number);
+            learned.add(feature, correction, count / (count + RIDGE));
+        }
+        learned
     }
 }

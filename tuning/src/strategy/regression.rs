@@ -61,6 +61,11 @@ impl Regression {
         features.iter().map(|&feature| self.weights[feature]).sum()
     }
 
+    /// The effect of a feature.
+    pub(super) fn weight(&self, feature: usize) -> f64 {
+        self.weights[feature]
+    }
+
     /// Variance of that expectation, in units of the variance of an observation.
     pub(super) fn variance(&self, features: &[usize]) -> f64 {
         let element = |row: usize, col: usize| self.inverse[row * self.size + col];

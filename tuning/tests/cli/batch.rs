@@ -71,34 +71,6 @@ fn shards_run_at_once_as_processes_and_share_a_cache() {
 }
 
 #[test]
-fn gnu_parallel_runs_the_shards() {
-    let is_gnu = Command::new("parallel")
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("GNU parallel"));
-    if !is_gnu {
-        eprintln!("GNU parallel is not installed: not tested");
-        return;
-    }
-    let sandbox = sandbox();
-    let autotune = assert_cmd::cargo::cargo_bin!("autotune");
-    let status = Command::new("parallel")
-        .args(["--jobs", "2", "--will-cite"])
-        .arg(autotune)
-        .args("--batch batch.txt --shard {}/2 --quiet --cache part-{}.toml".split(' '))
-        .args(QUICK.split(' '))
-        .args([":::", "1", "2"])
-        .env("HOME", sandbox.path(""))
-        .current_dir(sandbox.path(""))
-        .status()
-        .expect("parallel starts");
-    assert!(status.success());
-    let (first, second) = (workloads(&sandbox, "part-1.toml"), workloads(&sandbox, "part-2.toml"));
-    assert!(first.is_disjoint(&second));
-    assert_eq!(first.len() + second.len(), 5);
-}
-
-#[test]
 fn the_winner_of_a_similar_workload_is_tried_first() {
     let sandbox = Sandbox::new();
     let (near, far) = ("1x32x28x28", "1x32x26x26");

@@ -1,5 +1,6 @@
 //! What the workloads of one command have in common: the machine, the cache, and how to tune.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,9 @@ use dsconv::{Database, Target, Workload};
 use dsconv_tuning::journal::{Identity, Journal, Past};
 use dsconv_tuning::landscape::Landscape;
 use dsconv_tuning::worker::Program;
-use dsconv_tuning::{StopReason, TuneOptions, Tuned, first_schedules, peak, tune_in_worker};
+use dsconv_tuning::{
+    Experience, StopReason, TuneOptions, Tuned, first_schedules, peak, tune_in_worker,
+};
 
 use crate::args::{self, TuneArgs};
 use crate::failure::Failure;
@@ -26,6 +29,8 @@ pub(crate) struct Session<'a> {
     pub(crate) path: PathBuf,
     pub(crate) peak_gflops: f64,
     talks: bool,
+    /// What the workloads so far taught.
+    experience: RefCell<Experience>,
 }
 
 /// What became of one workload.
@@ -52,6 +57,7 @@ impl<'a> Session<'a> {
             path,
             peak_gflops: peak::fma_peak_gflops(args.machine.threads()),
             talks: !args.verbosity.quiet && !args.verbosity.json,
+            experience: RefCell::default(),
         })
     }
 
@@ -76,6 +82,8 @@ impl<'a> Session<'a> {
         let progress = Progress::new(workload, self.peak_gflops, args.trials, self.talks);
         let mut watch = Watch::new(progress, self.interrupt);
         let mut options = self.options();
+        let (layout, threads) = (workload.layout(), options.threads);
+        options.learned = self.experience.borrow().of(layout, threads);
         options.first = first_schedules(&self.known(), workload, options.threads);
         let identity = Identity::new(workload, &self.target, options.threads, options.objective);
         let past = watch.resume(&self.path, &identity, args.anew);
@@ -89,6 +97,7 @@ impl<'a> Session<'a> {
             eprintln!("no journal, so that a killed run would start anew: {reason}");
         }
         let tuned = tuned.map_err(Failure::because)?;
+        self.experience.borrow_mut().keep(layout, threads, tuned.learned.clone());
         if let Some(file) = &args.record_landscape {
             let landscape = Landscape::of(&tuned, &self.target, &options);
             std::fs::write(file, landscape.to_string())
