@@ -313,7 +313,7 @@ fn tune_on<B: Bench>(
     }
     let clock = SystemClock::start();
     let space = SearchSpace::new(workload, target, options.threads);
-    let default = cost::default_schedule(workload, target);
+    let default = cost::default_schedule(workload, target, options.threads);
     let mut strategy = options.strategy.build(&space, default.schedule(), options.seed);
     let mut bench = bench()?;
     search(&default, space.summary(), options, &mut *strategy, &mut bench, &clock, observer)

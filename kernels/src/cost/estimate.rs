@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::machine::{LATENCY, Work, unaligned, waiting};
+use super::makespan;
 use crate::activation::Activation;
 use crate::cover::{Cover, Slot, WIDTHS};
-use crate::plan::{First, LINE, Place, Plan, Tasks};
+use crate::plan::{First, LINE, Phase, Place, Plan, Tasks};
 use crate::schedule::{CheckedSchedule, Family, LoopOrder, Packing, Taps, Window};
 
 /// Cycles of a loop that ends: its last branch is predicted wrongly.
@@ -14,8 +15,10 @@ const LOOP_END: f64 = 12.0;
 const LOOP_STEP: f64 = 3.0;
 /// Cycles of a row of a window beside its copying: whether it is padding is asked of each.
 const ROW: f64 = 1.0;
+/// Cycles until the other threads have joined the first one.
+const JOIN: f64 = 4_000.0;
 /// Cycles until all threads have ended a phase and begun the next one.
-const BARRIER: f64 = 6_000.0;
+const BARRIER: f64 = 2_000.0;
 /// Reduction length from which row-major weights of a power-of-two pitch fall into few cache sets.
 const ALIASING: usize = 256;
 
@@ -78,31 +81,42 @@ impl Estimate {
 ///
 /// let workload: Workload = "f32 nchw 1x64x56x56 dw:3x3,p1,relu pw:64,relu".parse()?;
 /// let target = Target::host();
-/// let best = cost::default_schedule(&workload, &target);
+/// let best = cost::default_schedule(&workload, &target, 1);
 /// let slow = Schedule { tile_rows: 1, ..*best.schedule() }.check(&workload, &target)?;
 /// assert!(cost::estimate(&best, 1).cycles() < cost::estimate(&slow, 1).cycles());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn estimate(schedule: &CheckedSchedule, threads: usize) -> Estimate {
-    let counted = Counted { plan: &Plan::new(schedule), threads: threads.max(1) };
-    let phases = counted.plan.phases.iter();
+    let threads = threads.max(1);
+    let counted = Counted { plan: &Plan::new(schedule), threads };
+    let phases = counted.plan.phases.iter().enumerate();
     phases
-        .enumerate()
         .map(|(index, phase)| {
-            let mut estimate = match phase.tasks {
-                Tasks::Tiles => counted.tiles(phase.first, phase.pointwise),
-                Tasks::ChannelGroups if phase.first => {
-                    counted.channel_groups(counted.first_stage(counted.plan.rows), phase.count)
-                }
+            let image = match phase.tasks {
+                Tasks::Tiles => counted.image(phase.first, phase.pointwise),
+                Tasks::ChannelGroups if phase.first => counted.image(true, false),
                 Tasks::ChannelGroups => {
                     let pixels = counted.plan.rows * counted.plan.cols;
-                    counted.channel_groups(counted.pointwise_stage(pixels, 1.0), phase.count)
+                    counted.pointwise_stage(pixels)
                 }
             };
-            if counted.threads > 1 && index > 0 {
-                estimate.imbalance += BARRIER;
+            let last = match phase.tasks {
+                Tasks::Tiles => counted.tile(counted.last_rows(), phase.first, phase.pointwise),
+                Tasks::ChannelGroups => image.times(counted.last_group(phase)),
+            };
+            let batch = counted.plan.batch;
+            let tasks = makespan::Tasks {
+                count: batch * phase.count,
+                cycles: image.cycles() * batch as f64,
+                last: last.cycles(),
+            };
+            let late = if index == 0 { JOIN } else { 0.0 };
+            let mut busiest = image.times(batch as f64 / threads as f64);
+            busiest.imbalance += tasks.makespan(threads, late) - busiest.cycles();
+            if threads > 1 && index > 0 {
+                busiest.imbalance += BARRIER;
             }
-            estimate
+            busiest
         })
         .fold(Estimate::default(), Estimate::plus)
 }
@@ -114,41 +128,45 @@ struct Counted<'p> {
 }
 
 impl Counted<'_> {
-    /// A phase whose tasks are tiles of rows: the busiest thread's.
-    fn tiles(&self, first: bool, pointwise: bool) -> Estimate {
+    /// All tiles of an image.
+    fn image(&self, first: bool, pointwise: bool) -> Estimate {
         let plan = self.plan;
-        let tile = |rows: usize| {
-            let mut estimate = Estimate::default();
-            if first {
-                estimate = estimate.plus(self.first_stage(rows));
-            }
-            if pointwise {
-                estimate = estimate.plus(self.pointwise_stage(rows * plan.cols, 1.0));
-            }
-            estimate
+        let whole = self.tile(plan.tile_rows, first, pointwise);
+        let last = if self.last_rows() == plan.tile_rows {
+            whole
+        } else {
+            self.tile(self.last_rows(), first, pointwise)
         };
-        let last_rows = plan.rows - (plan.tiles - 1) * plan.tile_rows;
-        let (whole, last) = (tile(plan.tile_rows), tile(last_rows));
-        let tasks = plan.batch * plan.tiles;
-        let all =
-            whole.times((plan.batch * (plan.tiles - 1)) as f64).plus(last.times(plan.batch as f64));
-        let mut busiest = all.times(1.0 / self.threads as f64);
-        let share = tasks.div_ceil(self.threads);
-        // Tiles are handed out in order, so the first threads have whole ones.
-        let most = whole.cycles() * share.min(tasks - plan.batch) as f64
-            + last.cycles() * share.saturating_sub(tasks - plan.batch) as f64;
-        busiest.imbalance += (most - busiest.cycles()).max(0.0);
-        busiest
+        whole.times((plan.tiles - 1) as f64).plus(last)
     }
 
-    /// A phase whose tasks are groups of channels over whole images: the busiest thread's.
-    fn channel_groups(&self, image: Estimate, groups: usize) -> Estimate {
-        let all = image.times(self.plan.batch as f64);
-        let tasks = self.plan.batch * groups;
-        let mut busiest = all.times(1.0 / self.threads as f64);
-        let most = all.cycles() * tasks.div_ceil(self.threads) as f64 / tasks as f64;
-        busiest.imbalance += (most - busiest.cycles()).max(0.0);
-        busiest
+    /// A tile of so many rows.
+    fn tile(&self, rows: usize, first: bool, pointwise: bool) -> Estimate {
+        let mut estimate = Estimate::default();
+        if first {
+            estimate = estimate.plus(self.first_stage(rows));
+        }
+        if pointwise {
+            estimate = estimate.plus(self.pointwise_stage(rows * self.plan.cols));
+        }
+        estimate
+    }
+
+    /// Rows of the last tile of an image.
+    fn last_rows(&self) -> usize {
+        self.plan.rows - (self.plan.tiles - 1) * self.plan.tile_rows
+    }
+
+    /// Part of the phase's work on an image that its last group of channels is.
+    fn last_group(&self, phase: &Phase) -> f64 {
+        let records = if phase.first { &self.plan.depthwise } else { &self.plan.pointwise };
+        let Some(groups) = records.as_ref().map(|records| &records.groups) else { return 1.0 };
+        if groups.len() != phase.count {
+            return 1.0 / phase.count as f64;
+        }
+        let rests = groups.rest.iter().map(Vec::len);
+        let last = groups.rest.last().map_or(groups.slots.len(), Vec::len);
+        last as f64 / (groups.full * groups.slots.len() + rests.sum::<usize>()) as f64
     }
 
     fn first_stage(&self, rows: usize) -> Estimate {
@@ -284,8 +302,8 @@ impl Counted<'_> {
         estimate
     }
 
-    /// Pointwise stage over some pixels, `part` of the output channels.
-    fn pointwise_stage(&self, pixels: usize, part: f64) -> Estimate {
+    /// Pointwise stage over some pixels.
+    fn pointwise_stage(&self, pixels: usize) -> Estimate {
         let plan = self.plan;
         let (Some(tile), Some(records), Some(stage)) =
             (plan.schedule.pointwise, &plan.pointwise, plan.workload.pointwise())
@@ -344,11 +362,11 @@ impl Counted<'_> {
                 cycles += count * block(broadcasts, vectors);
             }
         }
-        let mut estimate = Estimate { pointwise: part * cycles, ..Estimate::default() };
+        let mut estimate = Estimate { pointwise: cycles, ..Estimate::default() };
         if plan.transposes() {
             let vectors = plan.outputs.div_ceil(tile.lanes.into()) * pixels;
             let copy = self.transposed_out().plus(Work { others: late, ..Work::default() });
-            estimate.transpose = part * copy.times(vectors as f64).cycles();
+            estimate.transpose = copy.times(vectors as f64).cycles();
         }
         let aliases = tile.packing == Packing::RowMajor
             && plan.middle_channels >= ALIASING
@@ -356,7 +374,7 @@ impl Counted<'_> {
         if aliases {
             estimate.pointwise *= 2.0;
         }
-        estimate.memory = part * self.pointwise_waiting(&pixel_cover, pixels);
+        estimate.memory = self.pointwise_waiting(&pixel_cover, pixels);
         estimate
     }
 
