@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::machine::{LATENCY, Work, unaligned, waiting};
+use super::machine::{LATENCY, LINE_BYTES, Work, unaligned, waiting};
 use super::makespan;
 use crate::activation::Activation;
 use crate::cover::{Cover, Slot, WIDTHS};
@@ -13,12 +13,15 @@ use crate::schedule::{CheckedSchedule, Family, LoopOrder, Packing, Taps, Window}
 const LOOP_END: f64 = 12.0;
 /// Instructions of a loop's step beside its body: pointers, counter, branch.
 const LOOP_STEP: f64 = 3.0;
-/// Cycles of a row of a window beside its copying: whether it is padding is asked of each.
-const ROW: f64 = 1.0;
+/// Cycles of a row of a window beside its copying: whether it is padding is asked of each, and what
+/// was just stored is loaded at other offsets.
+const ROW: f64 = 8.0;
 /// Cycles until the other threads have joined the first one.
 const JOIN: f64 = 4_000.0;
 /// Cycles until all threads have ended a phase and begun the next one.
 const BARRIER: f64 = 2_000.0;
+/// Times that data cost which are met in runs too short to be fetched ahead.
+const SCATTERED: f64 = 2.5;
 /// Reduction length from which row-major weights of a power-of-two pitch fall into few cache sets.
 const ALIASING: usize = 256;
 
@@ -213,8 +216,9 @@ impl Counted<'_> {
         };
         let of_rows = |rows: usize| {
             let groups = cover.groups().map(|slots| block(rows, &slots));
-            let end = Work { stalls: LOOP_END / 2.0, ..Work::default() };
-            groups.fold(end, Work::plus)
+            // A row of one group is no loop.
+            let stalls = if cover.full > 1 { LOOP_END / 2.0 } else { 0.0 };
+            groups.fold(Work { stalls, ..Work::default() }, Work::plus)
         };
         let group = usize::from(tile.rows).min(rows);
         let mut work = of_rows(group).times((rows / group) as f64);
@@ -286,7 +290,7 @@ impl Counted<'_> {
         let window_pixels = window_rows * plan.copied_cols as f64;
         if tile.window == Window::Copied {
             let pixel = if plan.planar_tensors() { self.transposed_in() } else { copied() };
-            let row = Work { others: 2.0 * LOOP_STEP, stalls: LOOP_END, ..Work::default() };
+            let row = Work { others: 2.0 * LOOP_STEP, stalls: LOOP_END / 2.0, ..Work::default() };
             estimate.window = pixel
                 .times(window_pixels * vectors)
                 .plus(row.times(window_rows * groups.len() as f64))
@@ -296,9 +300,12 @@ impl Counted<'_> {
             let pixels = (rows * plan.cols) as f64;
             estimate.transpose = self.transposed_out().times(pixels * vectors).cycles();
         }
-        estimate.memory = self.input_waiting(rows)
-            + self.window_waiting(rows, groups.len() as f64)
-            + self.middle_waiting(rows);
+        // Every group of channels walks over all pixels again, a line or two of each.
+        let lines = (groups.width * size_of::<f32>()) as f64 / LINE_BYTES;
+        let scattered = 1.0 + (SCATTERED - 1.0) / lines.max(1.0).powi(2);
+        let runs = if plan.planar_tensors() { 1.0 } else { scattered };
+        estimate.memory = runs * (self.input_waiting(rows) + self.middle_waiting(rows))
+            + self.window_waiting(rows, groups.len() as f64);
         estimate
     }
 
@@ -404,7 +411,14 @@ impl Counted<'_> {
             // The first touch: by the stage before, by the last tile, by the last run.
             + waiting(target, operand, self.tile_bytes(rows))
             + waiting(target, weights, self.tile_bytes(rows))
-            + waiting(target, output, self.tensor_bytes())
+            + self.output_waiting(output)
+    }
+
+    /// Cycles of waiting to write a part of the output: on planes, a register tile ends on as many
+    /// lines as it has rows, which is too short a run on each to be fetched ahead.
+    fn output_waiting(&self, bytes: f64) -> f64 {
+        let runs = if self.plan.planar_tensors() { SCATTERED } else { 1.0 };
+        waiting(&self.plan.target, runs * bytes, self.tensor_bytes())
     }
 
     /// Cycles of waiting for the input under a tile: what the last run left, but for the rows that
@@ -539,8 +553,9 @@ impl Counted<'_> {
         let parts = (f64::from(self.plan.target.lanes) / 4.0).max(1.0);
         Work {
             loads: 1.0,
-            stores: parts,
-            shuffles: 2.0,
+            // Each to a line of its own.
+            stores: 2.0 * parts,
+            shuffles: 1.0 + parts,
             others: LOOP_STEP / 4.0,
             ..Work::default()
         }
