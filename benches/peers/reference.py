@@ -11,6 +11,28 @@ TOLERANCE = 1e-4
 tenth of it; a library that lowers precision to bfloat16 or float16 does not."""
 
 
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-values))
+
+
+def hard_sigmoid(values: np.ndarray) -> np.ndarray:
+    return np.clip(values + 3, 0, 6) / 6
+
+
+def gelu_tanh(values: np.ndarray) -> np.ndarray:
+    return values / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (values + 0.044715 * values**3)))
+
+
+CURVES = {
+    "hard_swish": lambda values: values * hard_sigmoid(values),
+    "hard_sigmoid": hard_sigmoid,
+    "silu": lambda values: values * sigmoid(values),
+    "sigmoid": sigmoid,
+    "gelu_tanh": gelu_tanh,
+}
+"""The activations of `workload.CURVES`."""
+
+
 def run(workload: Workload, tensors: Tensors) -> np.ndarray:
     """The block's output, in the workload's layout."""
     exact = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
@@ -51,6 +73,10 @@ def depthwise(workload: Workload, image: np.ndarray, tensors: Tensors) -> np.nda
 def activate(values: np.ndarray, activation: Activation, slopes: np.ndarray | None) -> np.ndarray:
     if slopes is not None:
         return np.where(values < 0, values * slopes[:, None, None], values)
+    if activation.slope is not None:
+        return np.where(values < 0, values * activation.slope, values)
+    if activation.curve is not None:
+        return CURVES[activation.curve](values)
     return np.minimum(np.maximum(values, activation.bounds[0]), activation.bounds[1])
 
 

@@ -18,6 +18,7 @@ Tensors = dict[str, np.ndarray]
 
 UNBOUNDED = (-math.inf, math.inf)
 BOUNDS = {"none": UNBOUNDED, "relu": (0.0, math.inf), "relu6": (0.0, 6.0)}
+CURVES = ("hard_swish", "hard_sigmoid", "silu", "sigmoid", "gelu_tanh")
 
 
 class Unsupported(Exception):
@@ -26,10 +27,14 @@ class Unsupported(Exception):
 
 @dataclass(frozen=True)
 class Activation:
-    """Limits of an output, the negative part of which may be sloped (prelu)."""
+    """One of: limits of an output; a slope of its negative part, for all channels (leaky relu) or
+    for each (prelu); a curve."""
 
     bounds: tuple[float, float] = UNBOUNDED
     has_slopes: bool = False
+    slope: float | None = None
+    curve: str | None = None
+    """Of `CURVES`."""
 
     @property
     def is_none(self) -> bool:
@@ -204,10 +209,14 @@ def take_padding(parts: list[str]) -> tuple[int, int, int, int]:
 
 
 def take_activation(parts: list[str]) -> Activation:
-    """What is left, if all contestants know it."""
+    """What is left."""
     name = ",".join(parts) or "none"
     if name == "prelu":
         return Activation(has_slopes=True)
+    if leaky := re.fullmatch(r"leaky_relu\((.+)\)", name):
+        return Activation(slope=float(leaky[1]))
+    if name in CURVES:
+        return Activation(curve=name)
     if clamp := re.fullmatch(r"clamp\((.+):(.+)\)", name):
         return Activation((float(clamp[1]), float(clamp[2])))
     if name not in BOUNDS:

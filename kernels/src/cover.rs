@@ -4,6 +4,7 @@
 //! extent 27, lanes 4, 2 vectors a group
 //! |<---- group 0 ---->|<---- group 1 ---->|<---- group 2 ---->|<- rest ->|   overlap: [23..27)
 //! 0         4         8        12        16        20        24         27   narrow:  the same here
+//!                                                                            masked:  [24..27), 4 lanes
 //! ```
 
 use crate::schedule::Tail;
@@ -11,15 +12,29 @@ use crate::schedule::Tail;
 /// Vector widths that exist, widest first; 1 is a scalar.
 pub(crate) const WIDTHS: [usize; 4] = [16, 8, 4, 1];
 
-/// A vector of a group: elements `start..start + lanes` from where the group starts.
+/// A vector of a group: elements `start..start + valid` from where the group starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
     pub(crate) start: usize,
     pub(crate) lanes: usize,
+    /// Lanes that hold elements, from the first on: fewer than all in a masked vector only.
+    pub(crate) valid: usize,
 }
 
-/// How an extent is covered. Every element is in some slot, and no slot passes the extent's end
-/// (except with [`Tail::Overrun`]).
+impl Slot {
+    /// A vector whose lanes all hold elements.
+    pub(crate) fn full(start: usize, lanes: usize) -> Self {
+        Self { start, lanes, valid: lanes }
+    }
+
+    /// Lanes that hold no elements.
+    pub(crate) fn surplus(&self) -> usize {
+        self.lanes - self.valid
+    }
+}
+
+/// How an extent is covered. Every element is in some slot, and no element of a slot passes the
+/// extent's end (except with [`Tail::Overrun`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cover {
     /// Elements of one whole group.
@@ -42,10 +57,11 @@ impl Cover {
             Tail::Overrun => overrun(start, extent, lanes),
             Tail::Overlap if extent >= lanes => overlap(start, extent, lanes),
             Tail::Overlap | Tail::Narrow => narrow(start, extent, lanes),
+            Tail::Masked => masked(start, extent, lanes),
         };
         Self {
             width,
-            slots: (0..vectors).map(|vector| Slot { start: vector * lanes, lanes }).collect(),
+            slots: (0..vectors).map(|vector| Slot::full(vector * lanes, lanes)).collect(),
             full,
             rest: left.chunks(vectors).map(<[Slot]>::to_vec).collect(),
         }
@@ -71,18 +87,37 @@ impl Cover {
     }
 }
 
-/// Elements of all slots of a group.
+/// Lanes of all slots of a group.
 pub(crate) fn width(slots: &[Slot]) -> usize {
     slots.iter().map(|slot| slot.lanes).sum()
 }
 
+/// Where each slot of a group starts among their lanes.
+pub(crate) fn positions(slots: &[Slot]) -> Vec<usize> {
+    slots
+        .iter()
+        .scan(0, |position, slot| {
+            let here = *position;
+            *position += slot.lanes;
+            Some(here)
+        })
+        .collect()
+}
+
 fn overrun(start: usize, extent: usize, lanes: usize) -> Vec<Slot> {
-    (start..extent).step_by(lanes).map(|start| Slot { start, lanes }).collect()
+    (start..extent).step_by(lanes).map(|start| Slot::full(start, lanes)).collect()
+}
+
+fn masked(start: usize, extent: usize, lanes: usize) -> Vec<Slot> {
+    (start..extent)
+        .step_by(lanes)
+        .map(|start| Slot { start, lanes, valid: lanes.min(extent - start) })
+        .collect()
 }
 
 fn overlap(start: usize, extent: usize, lanes: usize) -> Vec<Slot> {
     let last = extent - lanes;
-    (start..extent).step_by(lanes).map(|start| Slot { start: start.min(last), lanes }).collect()
+    (start..extent).step_by(lanes).map(|start| Slot::full(start.min(last), lanes)).collect()
 }
 
 /// Vectors of each width in turn; fewer than four elements are one overlapping vector of four, or
@@ -91,11 +126,11 @@ fn narrow(mut start: usize, extent: usize, widest: usize) -> Vec<Slot> {
     let mut slots = Vec::new();
     for lanes in WIDTHS.into_iter().filter(|&lanes| lanes <= widest) {
         if lanes == 1 && widest >= 4 && start < extent && extent >= 4 {
-            slots.push(Slot { start: extent - 4, lanes: 4 });
+            slots.push(Slot::full(extent - 4, 4));
             break;
         }
         while start + lanes <= extent {
-            slots.push(Slot { start, lanes });
+            slots.push(Slot::full(start, lanes));
             start += lanes;
         }
     }
@@ -114,13 +149,15 @@ mod tests {
             extent in 1usize..300,
             lanes in prop::sample::select(WIDTHS.to_vec()),
             vectors in 1usize..9,
-            tail in prop::sample::select(vec![Tail::Overlap, Tail::Narrow, Tail::Overrun]),
+            tail in prop::sample::select(vec![Tail::Overlap, Tail::Narrow, Tail::Overrun, Tail::Masked]),
         ) {
             let cover = Cover::new(extent, lanes, vectors, tail);
             let mut covered = vec![false; extent];
             for slot in cover.groups().flatten() {
-                let end = slot.start + slot.lanes;
+                let end = slot.start + slot.valid;
                 prop_assert!(tail == Tail::Overrun || end <= extent);
+                prop_assert!((1..=slot.lanes).contains(&slot.valid));
+                prop_assert!(tail == Tail::Masked || slot.surplus() == 0);
                 covered[slot.start..end.min(extent)].fill(true);
             }
             prop_assert!(covered.into_iter().all(|element| element));
@@ -130,12 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_overlaps_or_narrows() {
+    fn the_rest_overlaps_or_narrows_or_is_masked() {
         let rest = |tail| Cover::new(27, 8, 2, tail).rest.concat();
-        let slot = |start, lanes| Slot { start, lanes };
+        let slot = Slot::full;
         assert_eq!(rest(Tail::Overlap), [slot(16, 8), slot(19, 8)]);
         assert_eq!(rest(Tail::Narrow), [slot(16, 8), slot(23, 4)]);
         assert_eq!(rest(Tail::Overrun), [slot(16, 8), slot(24, 8)]);
+        assert_eq!(rest(Tail::Masked), [slot(16, 8), Slot { start: 24, lanes: 8, valid: 3 }]);
         assert_eq!(Cover::new(3, 8, 2, Tail::Overlap).rest.concat().len(), 3);
+        assert_eq!(Cover::new(3, 8, 2, Tail::Masked).rest.concat().len(), 1);
     }
 }

@@ -92,8 +92,8 @@ impl Drop for Code {
     fn drop(&mut self) {
         // SAFETY: `module` is never used again, since `self` is going away.
         let module = unsafe { ManuallyDrop::take(&mut self.module) };
-        // SAFETY: entries are only called by `Kernel`, which owns `self`, from methods that borrow
-        // it: none is running now and none can be called later.
+        // SAFETY: entries are only called by the owner of `self`, from methods that borrow it: none
+        // is running now and none can be called later.
         unsafe { module.free_memory() };
     }
 }

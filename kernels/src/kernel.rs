@@ -2,27 +2,36 @@
 
 #![expect(unsafe_code, reason = "generated code is called with raw pointers here")]
 
-#[cfg(feature = "parallel")]
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::Arc;
 
 use crate::buffer::Buffer;
 use crate::codegen;
 use crate::compile;
 use crate::jit::Code;
 use crate::packing;
-use crate::plan::{Phase, Plan};
+use crate::plan::Plan;
 use crate::schedule::CheckedSchedule;
 use crate::target::Target;
+#[cfg(feature = "parallel")]
+use crate::team::{self, Team};
 use crate::weights::{Weights, WrongLength};
 
 #[cfg(test)]
 mod guarded;
+#[cfg(feature = "parallel")]
+mod share;
 
 /// A compiled schedule: machine code for one workload on one target. `Send` and `Sync`; the code
 /// is freed with it.
 #[derive(Debug)]
 pub struct Kernel {
     schedule: CheckedSchedule,
+    compiled: Arc<Compiled>,
+}
+
+/// Code, and the plan that it follows. Threads that come late to a run keep it alive.
+#[derive(Debug)]
+struct Compiled {
     plan: Plan,
     code: Code,
 }
@@ -40,6 +49,9 @@ pub struct Workspace {
     schedule: CheckedSchedule,
     private: Vec<Buffer>,
     shared: Buffer,
+    /// The team of the pool that ran the kernel last, and the pool's address.
+    #[cfg(feature = "parallel")]
+    team: Option<(usize, Arc<Team>)>,
 }
 
 /// A checked schedule that a backend rejected: a bug of this project, never of the schedule.
@@ -83,8 +95,9 @@ pub(crate) struct Arguments {
 }
 
 // SAFETY: the pointers are to slices that the run which made them holds borrowed until all its
-// threads have joined. Threads read the same input, weights and residual; their tasks, and so what
-// they write through `output` and `shared`, are disjoint; each sets `private` to its own scratch.
+// tasks are done; threads that still have the arguments then find no task and do not use them.
+// Threads read the same input, weights and residual; their tasks, and so what they write through
+// `output` and `shared`, are disjoint; each has a `private` of its own.
 unsafe impl Send for Arguments {}
 // SAFETY: as above; a shared reference gives no more than a copy does.
 unsafe impl Sync for Arguments {}
@@ -100,7 +113,7 @@ impl Kernel {
         let isa = compile::cranelift_isa(schedule.target().isa)?;
         let functions = codegen::lower(&plan, isa.frontend_config());
         let code = Code::new(isa, schedule.target().isa.wide(), functions)?;
-        Ok(Self { schedule: *schedule, plan, code })
+        Ok(Self { schedule: *schedule, compiled: Arc::new(Compiled { plan, code }) })
     }
 
     /// The schedule that was compiled.
@@ -115,17 +128,21 @@ impl Kernel {
     /// Returns the first slice whose length is not what the workload calls for.
     pub fn pack(&self, weights: &Weights<'_>) -> Result<PackedWeights, WrongLength> {
         weights.check(self.schedule.workload())?;
-        let mut elements = Buffer::zeroed(self.plan.weights_len);
-        packing::pack(&self.plan, weights, &mut elements);
+        let plan = &self.compiled.plan;
+        let mut elements = Buffer::zeroed(plan.weights_len);
+        packing::pack(plan, weights, &mut elements);
         Ok(PackedWeights { schedule: self.schedule, elements })
     }
 
     /// Scratch memory for runs on up to `threads` threads, at least one.
     pub fn workspace(&self, threads: usize) -> Workspace {
+        let plan = &self.compiled.plan;
         Workspace {
             schedule: self.schedule,
-            private: vec![Buffer::zeroed(self.plan.private_len); threads.max(1)],
-            shared: Buffer::zeroed(self.plan.shared_len),
+            private: vec![Buffer::zeroed(plan.private_len); threads.max(1)],
+            shared: Buffer::zeroed(plan.shared_len),
+            #[cfg(feature = "parallel")]
+            team: None,
         }
     }
 
@@ -144,15 +161,13 @@ impl Kernel {
     ) -> Result<(), RunError> {
         let arguments = self.arguments(weights, input, residual, output, workspace)?;
         let private = workspace.private[0].as_mut_ptr();
-        for (index, &phase) in self.plan.phases.iter().enumerate() {
-            let tasks = self.plan.batch * phase.count;
-            self.call(index, Arguments { private, ..arguments }, phase, 0, tasks);
-        }
+        self.compiled.run(Arguments { private, ..arguments });
         Ok(())
     }
 
     /// Runs on the calling thread and, beside it, on threads of a pool: on as many threads in all as
-    /// the pool has, at most as many as the workspace was made for.
+    /// the pool has, at most as many as the workspace was made for. The caller waits awake; a thread
+    /// that helped stays awake for 50 us, so that it need not be woken for the next run.
     ///
     /// # Errors
     ///
@@ -169,19 +184,24 @@ impl Kernel {
     ) -> Result<(), RunError> {
         let arguments = self.arguments(weights, input, residual, output, workspace)?;
         let threads = pool.current_num_threads().min(workspace.private.len());
-        for (index, &phase) in self.plan.phases.iter().enumerate() {
-            let tasks = self.plan.batch * phase.count;
-            let threads = threads.min(tasks);
-            let next = AtomicUsize::new(0);
-            let share = Share { kernel: self, index, phase, tasks, threads, arguments, next };
-            share.run(pool, &mut workspace.private[..threads]);
+        let threads = threads.min(self.compiled.most_tasks());
+        let private = workspace.private.iter_mut().take(threads.max(1));
+        let members = private.map(|own| Arguments { private: own.as_mut_ptr(), ..arguments });
+        let members: Vec<Arguments> = members.collect();
+        if let [alone] = members[..] {
+            self.compiled.run(alone);
+            return Ok(());
         }
+        let share = Arc::new(share::Share::new(Arc::clone(&self.compiled), members));
+        let work: Arc<dyn team::Shared> = share.clone();
+        workspace.team(pool).call(pool, threads - 1, &work);
+        share.run();
         Ok(())
     }
 
     /// The machine code of each function, in the order of the CLIF text; constants follow the code.
     pub fn functions(&self) -> impl Iterator<Item = &[u8]> {
-        self.code.bytes()
+        self.compiled.code.bytes()
     }
 
     /// The CLIF text that a schedule is compiled from, for any target on any machine.
@@ -228,69 +248,54 @@ impl Kernel {
             tasks: 0,
         })
     }
+}
+
+#[cfg(feature = "parallel")]
+impl Workspace {
+    /// The team of a pool: remembered, since it is nearly always the same.
+    fn team(&mut self, pool: &rayon::ThreadPool) -> &Team {
+        let address = team::address_of(pool);
+        let seats = pool.current_num_threads();
+        let fits = |(known, team): &(usize, Arc<Team>)| *known == address && team.seats() == seats;
+        if !self.team.as_ref().is_some_and(fits) {
+            self.team = Some((address, Team::of(pool)));
+        }
+        let (_, team) = self.team.as_ref().expect("it was just set");
+        team
+    }
+}
+
+impl Compiled {
+    /// Runs all tasks on this thread.
+    fn run(&self, arguments: Arguments) {
+        for (index, phase) in self.plan.phases.iter().enumerate() {
+            self.call(index, arguments, 0, self.plan.batch * phase.count);
+        }
+    }
+
+    /// Tasks of the phase that has most of them: more threads are of no use.
+    #[cfg(feature = "parallel")]
+    fn most_tasks(&self) -> usize {
+        let counts = self.plan.phases.iter().map(|phase| phase.count);
+        self.plan.batch * counts.max().unwrap_or(1)
+    }
 
     /// Runs tasks `first..end` of a phase on this thread. `arguments` come from
     /// [`Kernel::arguments`], with a scratch that no other thread uses meanwhile.
-    fn call(&self, index: usize, arguments: Arguments, phase: Phase, first: usize, end: usize) {
+    fn call(&self, index: usize, arguments: Arguments, first: usize, end: usize) {
+        let count = self.plan.phases[index].count;
         let arguments = Arguments {
-            first_image: (first / phase.count) as u64,
-            first_task: (first % phase.count) as u64,
+            first_image: (first / count) as u64,
+            first_task: (first % count) as u64,
             tasks: (end - first) as u64,
             ..arguments
         };
         // SAFETY: the generated code reads input, weights and residual, and writes output and
         // scratch, within the lengths that the plan lays down; `arguments` compared the slices with
         // them, `pack` and `workspace` allocated by them, and the caller holds all of them borrowed
-        // for the call. The scratch is not shared; tasks of one phase write disjoint parts of the
-        // output and of the shared scratch. `self.code` is mapped while `self` lives, and
-        // `cranelift_isa` refused instructions that this CPU has not.
+        // until every task is done. The scratch is not shared; tasks of one phase write disjoint
+        // parts of the output and of the shared scratch. `self.code` is mapped while `self` lives,
+        // and `cranelift_isa` refused instructions that this CPU has not.
         unsafe { self.code.entry(index)(&arguments) };
-    }
-}
-
-/// Tasks of a phase that threads take until none is left.
-#[cfg(feature = "parallel")]
-struct Share<'k> {
-    kernel: &'k Kernel,
-    index: usize,
-    phase: Phase,
-    tasks: usize,
-    threads: usize,
-    arguments: Arguments,
-    /// The first task that no thread has taken.
-    next: AtomicUsize,
-}
-
-#[cfg(feature = "parallel")]
-impl Share<'_> {
-    /// Runs on the calling thread and on threads of the pool, one for each scratch. The caller does
-    /// not wait for them to wake up: it takes tasks meanwhile, and a thread that comes late finds
-    /// fewer.
-    fn run(&self, pool: &rayon::ThreadPool, private: &mut [Buffer]) {
-        let Some((own, others)) = private.split_first_mut() else { return };
-        if others.is_empty() {
-            return self.take(own);
-        }
-        pool.in_place_scope(|scope| {
-            for other in others {
-                scope.spawn(move |_| self.take(other));
-            }
-            self.take(own);
-        });
-    }
-
-    /// Takes tasks and runs them. Neighbouring ones go together, for they read the same rows; in the
-    /// end one by one, so that threads end together.
-    fn take(&self, private: &mut Buffer) {
-        let arguments = Arguments { private: private.as_mut_ptr(), ..self.arguments };
-        let end_of = |first: usize| {
-            let left = self.tasks.checked_sub(first).filter(|&left| left > 0)?;
-            Some(first + (left / (2 * self.threads)).max(1))
-        };
-        // Who takes what matters for no result, and the scope's end is a barrier.
-        while let Ok(first) = self.next.fetch_update(Relaxed, Relaxed, end_of) {
-            let end = end_of(first).unwrap_or(first);
-            self.kernel.call(self.index, arguments, self.phase, first, end);
-        }
     }
 }

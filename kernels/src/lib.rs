@@ -16,6 +16,8 @@ mod packing;
 mod plan;
 mod schedule;
 mod target;
+#[cfg(feature = "parallel")]
+mod team;
 mod weights;
 mod workload;
 

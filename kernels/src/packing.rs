@@ -2,7 +2,8 @@
 //! order in which it reads them.
 //!
 //! A record holds, for each weight of the reduction (tap or input channel), that weight of all
-//! channels of the group; then their biases; then their slopes.
+//! channels of the group; then their biases; then their slopes. Surplus lanes of masked vectors
+//! have zeros.
 
 use crate::cover::{self, Cover, Slot};
 use crate::plan::{LINE, Plan};
@@ -67,10 +68,9 @@ impl Records {
     ) {
         let mut at = self.offset;
         for slots in self.groups.groups() {
-            let channels = channels_of(&slots);
-            let width = channels.len();
+            let width = cover::width(&slots);
             let record = &mut packed[at..at + self.record_len(width)];
-            for (position, &channel) in channels.iter().enumerate() {
+            for (position, channel) in channels_of(&slots) {
                 for index in 0..self.reduction {
                     let to = if row_major {
                         position * self.reduction + index
@@ -92,8 +92,11 @@ impl Records {
     }
 }
 
-fn channels_of(slots: &[Slot]) -> Vec<usize> {
-    slots.iter().flat_map(|slot| slot.start..slot.start + slot.lanes).collect()
+/// The channels of a group, each with its position among the lanes.
+fn channels_of(slots: &[Slot]) -> impl Iterator<Item = (usize, usize)> {
+    cover::positions(slots).into_iter().zip(slots).flat_map(|(position, slot)| {
+        (0..slot.valid).map(move |lane| (position + lane, slot.start + lane))
+    })
 }
 
 /// Packs weights, whose lengths were checked, into a zeroed buffer of the plan's length.

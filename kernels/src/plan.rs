@@ -319,7 +319,7 @@ impl Plan {
         let rows = self.window_rows(self.tile_rows);
         if !self.channel_vectors() {
             let covered = match tile.tail {
-                Tail::Overrun => self.cols.next_multiple_of(tile.lanes.into()),
+                Tail::Overrun | Tail::Masked => self.cols.next_multiple_of(tile.lanes.into()),
                 Tail::Overlap | Tail::Narrow => self.cols,
             };
             let extra = (covered - self.cols) * self.stride[1];
@@ -330,10 +330,12 @@ impl Plan {
             return;
         }
         let shared = self.multiplier > 1;
+        // Of a window of all channels, surplus lanes read the pixel that comes next.
+        let behind = if shared && tile.tail == Tail::Masked { tile.lanes.into() } else { 0 };
         let mut place = |width: usize| {
             let row_pitch = self.needed_cols() * width;
             WindowPlan {
-                offset: arena.take(rows * row_pitch),
+                offset: arena.take(rows * row_pitch + behind),
                 row_pitch,
                 col_pitch: width,
                 phase_pitch: 0,
@@ -360,7 +362,14 @@ impl Plan {
             self.shared_len = self.batch * self.middle_channels * plane;
             Middle { place: Place::Shared, planes, pitch: pitch_of(plane), offset: 0 }
         } else {
-            let pitch = pitch_of(self.tile_pixels().next_multiple_of(LINE));
+            let mut pitch = pitch_of(self.tile_pixels().next_multiple_of(LINE));
+            if let Some(tile) = self.schedule.depthwise
+                && tile.tail == Tail::Masked
+                && !planes
+            {
+                // Surplus lanes are stored behind the channels of each pixel.
+                pitch = pitch.next_multiple_of(tile.lanes.into());
+            }
             let count = if planes { self.middle_channels } else { self.tile_pixels() };
             // An overrunning last row of the last plane ends up to one vector late.
             let offset = arena.take(count * pitch + LINE);

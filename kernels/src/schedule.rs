@@ -68,6 +68,8 @@ pub enum Tail {
     Narrow,
     /// A full vector that runs into the next row of the scratch tile, which is computed later.
     Overrun,
+    /// A full vector whose surplus lanes are neither read nor written.
+    Masked,
 }
 
 /// Where the micro-kernel keeps the depthwise taps.

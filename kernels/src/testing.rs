@@ -17,7 +17,7 @@ use rand::{Rng, RngExt, SeedableRng};
 
 mod schedule;
 
-pub use schedule::random_schedule;
+pub use schedule::{random_schedule, with_masked_tails};
 
 use crate::activation::{Activation, Finite};
 use crate::weights::Weights;

@@ -42,6 +42,20 @@ fn random_schedules_match_the_reference_on_ordinary_numbers() {
 }
 
 #[test]
+fn masked_tails_match_the_reference() {
+    for case in 0..cases() {
+        let mut rng = StdRng::seed_from_u64((5 << 32) + case);
+        let workload = testing::random_workload(&mut rng, &Limits::default());
+        let tensors = Tensors::ordinary(&workload, case);
+        for target in targets() {
+            let schedule = testing::random_schedule(&mut rng, &workload, &target);
+            let schedule = testing::with_masked_tails(&schedule);
+            check(&schedule, &tensors, 1, &format!("masked, seed {case}"));
+        }
+    }
+}
+
+#[test]
 fn random_schedules_match_the_reference_on_two_and_three_threads() {
     check_random(3 << 32, 2, Tensors::ordinary);
     check_random(4 << 32, 3, Tensors::ordinary);

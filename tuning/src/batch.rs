@@ -1,7 +1,7 @@
 //! Many workloads in one file: read, put in order, divided among machines.
 //!
 //! ```
-//! use dsconv_tuning::batch::{Shard, parse, shard};
+//! use dsconv_tuning::batch::{Shard, parse, parse_toml, shard};
 //!
 //! let text = "\
 //! ## MobileNetV1, by how often each block occurs
@@ -15,15 +15,19 @@
 //!
 //! let first: Shard = "1/2".parse()?;
 //! assert_eq!(shard(items, first).len(), 2);
+//!
+//! let named = parse_toml("mbv1_7 = \"f32 nchw 1x512x14x14 dw:3x3,p1,bias,relu pw:512,bias,relu\"")?;
+//! assert_eq!(named[0].name.as_deref(), Some("mbv1_7"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use dsconv_kernels::Workload;
+use toml::Spanned;
 
 mod benchdnn;
 
@@ -31,8 +35,10 @@ mod benchdnn;
 const MOST_ITEMS: usize = 100_000;
 
 /// One workload of a batch.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Item {
+    /// What the file calls it, where the file gives names.
+    pub name: Option<String>,
     /// What to tune.
     pub workload: Workload,
     /// How much it matters, such as how often it runs; those of more weight are tuned first.
@@ -58,21 +64,47 @@ pub struct ParseBatchError {
 ///
 /// Returns the first line that is no workload.
 pub fn parse(text: &str) -> Result<Vec<Item>, ParseBatchError> {
+    let lines = text.lines().enumerate().map(|(index, line)| (index + 1, None, line.trim()));
+    collect(lines.filter(|(_, _, line)| !line.is_empty() && !line.starts_with('#')))
+}
+
+/// Reads a batch of names: a TOML file of `name = "workload"`, in which the text is what a line of
+/// [`parse`] is. A workload that occurs again goes by the first of its names.
+///
+/// # Errors
+///
+/// Returns the first line that is no workload, or where the file is no TOML.
+pub fn parse_toml(text: &str) -> Result<Vec<Item>, ParseBatchError> {
+    let line_at = |byte: usize| text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1;
+    let table: BTreeMap<String, Spanned<String>> =
+        toml::from_str(text).map_err(|error| ParseBatchError {
+            line: error.span().map_or(1, |span| line_at(span.start)),
+            message: format!("{}; expected `name = \"workload\"`", error.message()),
+        })?;
+    let mut lines: Vec<(usize, Option<&str>, &str)> = table
+        .iter()
+        .map(|(name, line)| {
+            (line_at(line.span().start), Some(name.as_str()), line.get_ref().trim())
+        })
+        .collect();
+    lines.sort_by_key(|(line, ..)| *line);
+    collect(lines.into_iter())
+}
+
+/// The items of lines, each with its number, a name and what it says.
+fn collect<'a>(
+    lines: impl Iterator<Item = (usize, Option<&'a str>, &'a str)>,
+) -> Result<Vec<Item>, ParseBatchError> {
     let mut items: Vec<Item> = Vec::new();
     let mut places: HashMap<Workload, usize> = HashMap::new();
-    for (index, line) in text.lines().enumerate() {
-        let line_of_file = index + 1;
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
+    for (line_of_file, name, line) in lines {
         let wrong = |message: String| ParseBatchError { line: line_of_file, message };
         let (weight, rest) = weight(line).map_err(wrong)?;
         let workload = workload(rest).map_err(wrong)?;
         let place = *places.entry(workload).or_insert(items.len());
         match items.get_mut(place) {
             Some(item) => item.weight += weight,
-            None => items.push(Item { workload, weight }),
+            None => items.push(Item { name: name.map(str::to_owned), workload, weight }),
         }
         if items.len() > MOST_ITEMS {
             return Err(wrong(format!("more than {MOST_ITEMS} workloads: divide the file")));
@@ -184,6 +216,34 @@ mod tests {
             assert!(is_named, "{weight}: {message}");
         }
         assert!(refused("g2ic4ih8oc4oh8kh3ph1").contains("neither depthwise nor pointwise"));
+    }
+
+    #[test]
+    fn a_file_of_names_is_read_as_lines_are() {
+        let text = format!(
+            "# blocks\nsmall = \"{SMALL}\"\n\n\"la rge\" = '{LARGE}'\nbis = \"2 {SMALL}\"\n"
+        );
+        let items = parse_toml(&text).expect("a batch");
+        assert_eq!(texts(&items), [SMALL, LARGE]);
+        let names: Vec<_> = items.iter().map(|item| item.name.as_deref()).collect();
+        assert_eq!(names, [Some("small"), Some("la rge")]);
+        assert_eq!(items[0].weight, 3.0);
+        assert_eq!(parse(SMALL).expect("a batch")[0].name, None);
+    }
+
+    #[test]
+    fn a_bad_line_of_a_file_of_names_is_named() {
+        for (text, line, part) in [
+            (format!("a = \"{SMALL}\"\n\nb = \"nonsense\"\n"), 3, "a line is a workload such as"),
+            (format!("a = \"{SMALL}\"\nb = 3\n"), 2, "expected `name = "),
+            (format!("a = \"{SMALL}\"\na = \"{LARGE}\"\n"), 2, "duplicate key"),
+            (format!("a = \"{SMALL}\"\n{LARGE}\n"), 2, "expected `name = "),
+            (format!("[table]\na = \"{SMALL}\"\n"), 1, "expected `name = "),
+        ] {
+            let error = parse_toml(&text).expect_err(&text);
+            assert_eq!(error.line, line, "{error}");
+            assert!(error.message.contains(part), "{error}");
+        }
     }
 
     #[test]

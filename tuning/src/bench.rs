@@ -6,16 +6,17 @@
 
 use std::time::{Duration, Instant};
 
-use dsconv::Objective;
+use dsconv::{Measurement, Objective};
 use dsconv_kernels::{
-    Buffer, CheckedSchedule, CompileError, Kernel, PackedWeights, RunError, Target, Workload,
+    Buffer, CheckedSchedule, CompileError, Isa, Kernel, PackedWeights, RunError, Target, Workload,
     Workspace,
 };
 
-use crate::contention::{RunQueue, Watch};
+use crate::contention::{RunQueue, Samples, Watch, is_undisturbed};
 use crate::data::Tensors;
+use crate::measure::time_block;
 use crate::trial::Outcome;
-use crate::verify::{GuardedOutput, Mismatch, Oracle};
+use crate::verify::{Guarded, Mismatch, Oracle, SecondLook};
 
 /// Compiles, verifies and times schedules of one workload.
 ///
@@ -49,6 +50,17 @@ pub trait Bench {
         limit: Option<Duration>,
     ) -> Result<u64, Outcome>;
 
+    /// Verifies a kernel that is to be stored once more: on other data, at the edges of its buffers,
+    /// and on the threads it is for.
+    ///
+    /// # Errors
+    ///
+    /// Returns what became of the schedule instead.
+    fn verify_again(&mut self, kernel: &mut Self::Kernel) -> Result<(), Outcome>;
+
+    /// About the time that verifying again takes the first time.
+    fn second_look_time(&self) -> Duration;
+
     /// Whether a sample may consist of several runs.
     fn is_repeatable(&self) -> bool {
         true
@@ -61,12 +73,8 @@ pub trait Bench {
     }
 }
 
-/// Samples of which one in so many may be contaminated, however often it was repeated.
-const CONTAMINATED: u64 = 5;
 /// Times that a contaminated sample is taken again.
 const MOST_RETAKES: usize = 3;
-/// Time that a thread may wait after it was woken.
-const WAKE_NS: u64 = 20_000;
 /// Time after which it is not: on a busy machine a long sample always waits at some moment.
 const LONGEST_RETAKE: Duration = Duration::from_millis(10);
 
@@ -75,20 +83,31 @@ const LEAST_EVICTION_BYTES: usize = 32 << 20;
 
 /// This machine: real code on ordinary floats. Input, weights and the reference's output are made
 /// once.
+///
+/// Samples on several threads are taken by one of the pool's own. A run takes the calling thread to
+/// work, so called from outside it occupies one more than it is for: rayon wakes every worker, and
+/// the one that finds nothing to do waits for a core until the run is over.
 #[derive(Debug)]
 pub struct HostBench {
     tensors: Tensors,
     input: Buffer,
     residual: Option<Buffer>,
     oracle: Oracle,
-    output: GuardedOutput,
+    output: Guarded,
+    /// What a second look needs; made at the first one.
+    second: Vec<SecondLook>,
+    /// Time that tensors and reference of one set of data took.
+    oracle_time: Duration,
+    workload: Workload,
+    isa: Isa,
+    seed: u64,
     threads: usize,
     pool: Option<rayon::ThreadPool>,
     /// Memory that displaces the tensors from the caches; empty where they are to stay.
     eviction: Vec<u64>,
     queue: RunQueue,
-    /// Samples since the last question, and how many of them were contaminated.
-    samples: [u64; 2],
+    /// Samples since the last question.
+    samples: Samples,
     watch: Watch,
 }
 
@@ -118,9 +137,11 @@ impl HostBench {
         } else {
             None
         };
+        let start = Instant::now();
         let tensors = Tensors::ordinary(workload, seed);
         let oracle = Oracle::new(workload, &tensors, target.isa);
-        let output = GuardedOutput::new(workload);
+        let oracle_time = start.elapsed();
+        let output = Guarded::output(workload);
         let eviction_bytes = match objective {
             Objective::Warm => 0,
             Objective::Cold => (8 * target.l2_bytes).max(LEAST_EVICTION_BYTES),
@@ -130,13 +151,18 @@ impl HostBench {
         let watch = Watch::new(threads);
         let input = Buffer::from(tensors.input.as_slice());
         let residual = tensors.residual().map(Buffer::from);
-        let samples = [0; 2];
+        let samples = Samples::default();
         Ok(Self {
             tensors,
             input,
             residual,
             oracle,
             output,
+            second: Vec::new(),
+            oracle_time,
+            workload: *workload,
+            isa: target.isa,
+            seed,
             threads,
             pool,
             eviction,
@@ -174,40 +200,113 @@ impl HostBench {
         self.oracle.check(&self.output)
     }
 
-    /// Runs a verified kernel once.
+    /// Verifies a kernel on other data than the first time and at the edges of its buffers. `spoil`
+    /// sees each output before it is compared, so that tests can say what a wrong one costs.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong.
+    pub(crate) fn look_again(
+        &mut self,
+        prepared: &mut Prepared,
+        spoil: fn(&mut [f32]),
+    ) -> Result<(), Mismatch> {
+        if self.second.is_empty() {
+            self.second = SecondLook::set(&self.workload, self.isa, self.seed);
+        }
+        let Prepared { kernel, workspace, .. } = prepared;
+        for look in &self.second {
+            let weights = kernel
+                .pack(&look.tensors().weights())
+                .expect("the weights were made for this workload");
+            look.examine(|(input, residual, output)| {
+                match &self.pool {
+                    None => kernel.run(&weights, input, residual, output, workspace),
+                    Some(pool) => {
+                        kernel.run_parallel(pool, &weights, input, residual, output, workspace)
+                    }
+                }
+                .map_err(|error| error.to_string())?;
+                spoil(output);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Times a verified kernel with warm caches: runs it again and again for so long.
     ///
     /// # Panics
     ///
     /// If the kernel is another workload's.
-    pub fn run(&mut self, kernel: &mut Prepared) {
-        self.try_run(kernel).expect("a kernel that was verified runs again");
+    pub fn time(&mut self, kernel: &mut Prepared, budget: Duration) -> Measurement {
+        let timed = self.on_threads(kernel, |tries| time_block(budget, || tries.run()));
+        timed.expect("a kernel that was verified runs again")
     }
 
-    fn try_run(&mut self, prepared: &mut Prepared) -> Result<(), RunError> {
-        let Prepared { kernel, weights, workspace } = prepared;
-        let input = &*self.input;
-        let residual = self.residual.as_deref();
-        let output = self.output.as_mut_slice();
-        match &self.pool {
-            None => kernel.run(weights, input, residual, output, workspace),
-            Some(pool) => kernel.run_parallel(pool, weights, input, residual, output, workspace),
+    fn try_run(&mut self, kernel: &mut Prepared) -> Result<(), RunError> {
+        self.on_threads(kernel, |tries| tries.run())
+    }
+
+    /// Lets one of the threads that a kernel is for do something with it.
+    fn on_threads<T: Send>(
+        &mut self,
+        prepared: &mut Prepared,
+        work: impl FnOnce(&mut Tries<'_>) -> T + Send,
+    ) -> T {
+        let Self { pool, input, residual, output, eviction, queue, .. } = self;
+        let pool = pool.as_ref();
+        let (residual, output) = (residual.as_deref(), output.as_mut_slice());
+        let mut tries = Tries { prepared, pool, input, residual, output, eviction, queue };
+        match pool {
+            None => work(&mut tries),
+            Some(pool) => pool.install(|| work(&mut tries)),
         }
     }
+}
 
-    /// Time that the threads of a pool may wait until they run, since each run wakes them. It is far
-    /// less than the milliseconds for which another process gets a core.
-    fn wakes(&self, repeats: u64) -> Duration {
-        let wakes = if self.threads > 1 { self.threads as u64 * repeats } else { 0 };
-        Duration::from_nanos(WAKE_NS.saturating_mul(wakes))
+/// A kernel with all that its runs need.
+struct Tries<'a> {
+    prepared: &'a mut Prepared,
+    pool: Option<&'a rayon::ThreadPool>,
+    input: &'a [f32],
+    residual: Option<&'a [f32]>,
+    output: &'a mut [f32],
+    eviction: &'a mut [u64],
+    queue: &'a mut RunQueue,
+}
+
+impl Tries<'_> {
+    fn run(&mut self) -> Result<(), RunError> {
+        let Prepared { kernel, weights, workspace } = &mut *self.prepared;
+        let (input, residual) = (self.input, self.residual);
+        match self.pool {
+            None => kernel.run(weights, input, residual, self.output, workspace),
+            Some(pool) => {
+                kernel.run_parallel(pool, weights, input, residual, self.output, workspace)
+            }
+        }
     }
 
     /// For the cold objective, reads and writes a block of several times the second-level cache:
     /// input, weights and output leave the private caches, and a third-level cache as far as the
     /// block fills it.
-    pub fn before_sample(&mut self) {
+    fn evict(&mut self) {
         for word in self.eviction.iter_mut().step_by(8) {
             *word = std::hint::black_box(word.wrapping_add(1));
         }
+    }
+
+    /// Time of so many runs, and time that threads of this process waited for a core meanwhile.
+    fn sample(&mut self, repeats: u64) -> [Duration; 2] {
+        self.evict();
+        let waited = self.queue.waited();
+        let start = Instant::now();
+        for _ in 0..repeats {
+            self.run().expect("a kernel that was verified runs again");
+        }
+        let elapsed = start.elapsed();
+        [elapsed, self.queue.waited().saturating_sub(waited)]
     }
 }
 
@@ -230,40 +329,60 @@ impl Bench for HostBench {
         repeats: u64,
         _: Option<Duration>,
     ) -> Result<u64, Outcome> {
-        let mut least = u64::MAX;
+        let (mut least, mut is_quiet) = (u64::MAX, false);
         let began = Instant::now();
         for retake in 0..=MOST_RETAKES {
             if retake > 0 && began.elapsed() > LONGEST_RETAKE {
                 break;
             }
-            self.before_sample();
-            let waited = self.queue.waited();
-            let start = Instant::now();
-            for _ in 0..repeats {
-                self.run(kernel);
-            }
-            let elapsed = start.elapsed();
+            let [elapsed, waited] = self.on_threads(kernel, |tries| tries.sample(repeats));
             least = least.min(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
-            let waited = self.queue.waited().saturating_sub(waited);
-            if waited <= elapsed / 100 + self.wakes(repeats) {
-                self.samples[0] += 1;
-                return Ok(least);
+            let wakes = repeats.saturating_mul(self.threads as u64 - 1);
+            is_quiet = is_undisturbed(elapsed, waited, wakes);
+            if is_quiet {
+                break;
             }
         }
-        self.samples[0] += 1;
-        self.samples[1] += 1;
+        self.samples.count(is_quiet);
         Ok(least)
     }
 
+    fn verify_again(&mut self, kernel: &mut Prepared) -> Result<(), Outcome> {
+        self.look_again(kernel, |_| {}).map_err(Outcome::Wrong)
+    }
+
+    fn second_look_time(&self) -> Duration {
+        2 * self.oracle_time
+    }
+
     fn contamination(&mut self) -> Option<String> {
-        let [samples, contaminated] = std::mem::take(&mut self.samples);
-        if contaminated * CONTAMINATED > samples {
-            return Some(format!("{contaminated} of {samples} samples waited for a core"));
-        }
-        self.watch.contamination()
+        let of_samples = std::mem::take(&mut self.samples).contamination();
+        let of_watch = self.watch.contamination();
+        of_samples.or(of_watch)
     }
 
     fn is_repeatable(&self) -> bool {
         self.eviction.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dsconv_kernels::cost;
+
+    #[test]
+    fn samples_on_several_threads_are_taken_by_one_of_them() {
+        let workload = "f32 nchw 1x4x6x6 dw:3x3,p1 pw:8".parse().expect("a workload");
+        let target = Target::host();
+        let default = cost::default_schedule(&workload, &target);
+        for threads in [1, 2, 3] {
+            let mut bench = HostBench::new(&workload, &target, threads, Objective::Warm, 0)
+                .expect("threads start");
+            let mut kernel = bench.prepare(&default, None).expect("the default is right");
+            let index = bench.on_threads(&mut kernel, |_| rayon::current_thread_index());
+            assert_eq!(index.is_some(), threads > 1, "{threads} threads");
+            assert!(bench.time(&mut kernel, Duration::ZERO).samples > 0);
+        }
     }
 }

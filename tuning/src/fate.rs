@@ -83,6 +83,11 @@ mod tests {
         for outcome in [
             Outcome::Measured(Measurement { median_us, min_us, spread_us, samples }),
             Outcome::NotCompiled(error),
+            Outcome::Wrong(Mismatch::SecondLook {
+                data: "integers of seed 2".to_owned(),
+                found: Box::new(value.clone()),
+            }),
+            Outcome::Wrong(Mismatch::Touched { tensor: "input".to_owned(), index: -1, count: 2 }),
             Outcome::Wrong(value),
             Outcome::Wrong(Mismatch::NotRun("no".to_owned())),
             Outcome::Crashed("SIGSEGV".to_owned()),

@@ -28,7 +28,8 @@
 //!
 //! The file is lines of JSON: the [`Identity`] of the run, then one line for each trial as soon as
 //! it is verified and has a sample, and again with its final measurement. The last line of a
-//! killed run may be torn; it is ignored. A journal of another identity is begun anew.
+//! killed run may be torn; it is ignored. A journal of another identity, such as that of an earlier
+//! build, whose generated code was other code, is begun anew, and [`Past::forgotten`] says why.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -37,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dsconv::Objective;
-use dsconv_kernels::{Kernel, Schedule, Target, Workload, cost};
+use dsconv_kernels::{CODE_GENERATION, Kernel, Schedule, Target, Workload, cost};
 use serde::{Deserialize, Serialize};
 
 use crate::fate::Fate;
@@ -53,6 +54,9 @@ const LARGEST: u64 = 128 << 20;
 pub struct Identity {
     format: u32,
     version: String,
+    /// [`CODE_GENERATION`]; 0 in journals of before it was told.
+    #[serde(default)]
+    code_generation: u32,
     /// Hash of the code that is generated for the untuned default.
     codegen: String,
     workload: String,
@@ -75,6 +79,8 @@ pub struct Past {
     pub trials: Vec<Trial>,
     /// Time that they took.
     pub spent: Duration,
+    /// Why the trials that the file held do not count, if it held any.
+    pub forgotten: Option<String>,
 }
 
 /// Why there is no journal.
@@ -112,12 +118,33 @@ impl Identity {
         Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            code_generation: CODE_GENERATION,
             codegen: format!("{:016x}", hash(code.as_bytes())),
             workload: workload.to_string(),
             target: *target,
             threads,
             objective,
         }
+    }
+
+    /// Why trials of another run do not count in this one.
+    fn difference(&self, other: Option<&Self>) -> String {
+        let Some(other) = other else {
+            return "it is no journal of this version".to_owned();
+        };
+        let (now, then) = (self.code_generation, other.code_generation);
+        if now != then {
+            let then =
+                if then == 0 { "an earlier version".to_owned() } else { format!("version {then}") };
+            return format!("its code was of {then}, now it is {now}");
+        }
+        if self.version != other.version {
+            return format!("it is of version {}, this is {}", other.version, self.version);
+        }
+        if self.codegen != other.codegen {
+            return "its code was that of another build".to_owned();
+        }
+        "it is of another workload or machine".to_owned()
     }
 
     /// The journal's path beside a cache file: `cache.0123456789abcdef.journal` for `cache.toml`.
@@ -169,10 +196,12 @@ impl Journal {
             self.file.seek(SeekFrom::End(0))?;
             return Ok(Past::read(lines));
         }
+        // The head alone holds nothing that could be missed.
+        let forgotten = lines.next().is_some().then(|| identity.difference(head.as_ref()));
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
         self.write(identity)?;
-        Ok(Past::default())
+        Ok(Past { forgotten, ..Past::default() })
     }
 
     /// Appends a trial, at once and in one piece. A later line of the same schedule replaces it.
@@ -310,6 +339,38 @@ mod tests {
         journal.append(&trial(1, "a"), Duration::ZERO).expect("written");
         drop(journal);
         assert_eq!(read(&path), [""; 0]);
+    }
+
+    #[test]
+    fn a_journal_of_another_code_generation_is_begun_anew_and_says_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("j");
+        let earlier = Identity { code_generation: CODE_GENERATION - 1, ..identity() };
+        let begun_by = |identity: &Identity| {
+            let (mut journal, _) = Journal::open(&path, identity).expect("a journal");
+            journal.append(&trial(1, "a"), Duration::from_secs(3)).expect("written");
+        };
+        let reopened = || Journal::open(&path, &identity()).expect("a journal").1;
+
+        begun_by(&earlier);
+        let past = reopened();
+        assert_eq!((past.trials.len(), past.spent), (0, Duration::ZERO));
+        let (then, now) = (CODE_GENERATION - 1, CODE_GENERATION);
+        let told = format!("its code was of version {then}, now it is {now}");
+        assert_eq!(past.forgotten, Some(told));
+        // It is said once, and what is written from then on counts.
+        assert_eq!(reopened().forgotten, None);
+        begun_by(&identity());
+        assert_eq!(reopened().trials.len(), 1);
+
+        // A journal from before generations were told.
+        begun_by(&earlier);
+        let text = std::fs::read_to_string(&path).expect("the journal");
+        let field = format!("\"code_generation\":{then},");
+        assert!(text.contains(&field), "{text}");
+        std::fs::write(&path, text.replace(&field, "")).expect("the journal");
+        let told = format!("its code was of an earlier version, now it is {now}");
+        assert_eq!(reopened().forgotten, Some(told));
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //! and the best few meet the untuned default once more before one becomes the record:
 //!
 //! ```text
-//! propose -> check -> compile -> verify -> race -> observe -> ... -> confirm -> Record
+//! propose -> check -> compile -> verify -> race -> observe -> ... -> confirm -> verify again -> Record
 //! ```
 //!
 //! [`tune_in_worker`] does the same with candidates in another process, so that a crash costs one of
@@ -27,10 +27,13 @@
 //!
 //! # What users of other tuners will look for
 //!
-//! - Every candidate is verified against the reference by equality, always; there is no switch.
+//! - Every candidate is verified against the reference by equality, always; there is no switch. What
+//!   is stored, winner and runner-up, was verified twice: again on other data, at the edges of its
+//!   buffers.
 //! - The budget is a promise: it covers the reference, compilation and verification, and is
-//!   overrun by at most the one candidate in progress. The default schedule is tried even with no
-//!   budget at all, so there is always a verified record.
+//!   overrun by at most the one candidate in progress; where it is shorter than the reference takes
+//!   a few times, by that. The default schedule is tried even with no budget at all, so there is
+//!   always a verified record.
 //! - A seed fixes the data, and the order of proposals of the strategies that do not follow the
 //!   measured times. Which schedule wins still depends on the times that this machine shows.
 //! - Tuning cannot change results: all legal schedules compute the same bits (on CPUs without fused
@@ -83,6 +86,10 @@ const SECONDS: usize = 6;
 const MOST_CONFIRMATIONS: usize = 3;
 /// Part of the budget that the confirmation may take: one in so many.
 const CONFIRM_SHARE: u64 = 6;
+/// Part of the budget that is kept for verifying again at most.
+const SECOND_LOOK_SHARE: u64 = 3;
+/// Schedules of a record, which are verified again: winner and runner-up.
+const STORED: usize = 2;
 
 /// Part by which a trial must be faster than the best before it to count as a gain.
 pub const GAIN: f64 = 0.005;
@@ -137,6 +144,10 @@ pub trait Observer {
 
     /// A schedule's fate is known. Those of one race are reported together.
     fn trial(&mut self, _trial: &Trial, _status: &Status) {}
+
+    /// A schedule that was to be stored failed when it was verified again. It was reported as
+    /// measured before.
+    fn refuted(&mut self, _trial: &Trial, _status: &Status) {}
 
     /// The search is over and the confirmation begins.
     fn confirming(&mut self, _status: &Status) {}
@@ -344,7 +355,9 @@ pub fn search<B: Bench, C: Clock>(
     let mut race = Race::new(bench, clock, u64::MAX);
     let failed = |outcome| TuneError::Default { schedule, outcome };
     let kernel = race.prepare(default).map_err(failed)?;
-    race.set_until(budget_ns);
+    // What is to be stored is verified again at the end.
+    let until_ns = budget_ns - race.second_look_ns().min(budget_ns / SECOND_LOOK_SHARE);
+    race.set_until(until_ns);
     if let Some(lost) = race.enter(schedule, kernel) {
         return Err(failed(lost.trial().outcome));
     }
@@ -376,7 +389,7 @@ pub fn search<B: Bench, C: Clock>(
             continue;
         }
         race.refresh();
-        race.set_until(budget_ns - confirmation_ns(&race, budget_ns));
+        race.set_until(until_ns - confirmation_ns(&race, until_ns));
         let mut lost = Vec::new();
         let mut stop = None;
         for schedule in proposed {
@@ -415,13 +428,21 @@ pub fn search<B: Bench, C: Clock>(
 
     let is_default = |contender: &Contender<B::Kernel>| contender.schedule == schedule;
     progress.confirming();
-    race.set_until(budget_ns);
+    race.set_until(until_ns);
     seconds.into_iter().for_each(|second| race.readmit(second));
     if race.running().len() > FINALISTS {
         lost_default = race.qualify(FINALISTS).into_iter().find(is_default).or(lost_default);
     }
     lost_default.into_iter().for_each(|default| race.readmit(default));
     let contaminated = confirm(&mut race);
+    let refuted = race.verify_best(STORED);
+    refuted.iter().for_each(|contender| progress.refute(contender.trial()));
+    if let Some(refuted) = refuted.iter().find(|contender| is_default(contender)) {
+        return Err(failed(refuted.trial().outcome));
+    }
+    if race.running().is_empty() {
+        race.verify_alone(default).map_err(failed)?;
+    }
     let ranking: Vec<Trial> = race.running().iter().map(Contender::trial).collect();
     let result = Conclusion { space: space.clone(), stopped, contaminated };
     Ok(progress.finish(ranking, default, result))

@@ -443,6 +443,39 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         });
     }
 
+    /// Verifies those that are to be stored once more: contenders from the first on, until so many
+    /// have passed. Those that fail leave the race and are returned.
+    pub fn verify_best(&mut self, count: usize) -> Vec<Contender<B::Kernel>> {
+        let mut refuted = Vec::new();
+        let mut place = 0;
+        while place < count.min(self.running.len()) {
+            match self.bench.verify_again(&mut self.running[place].kernel) {
+                Ok(()) => place += 1,
+                Err(outcome) => {
+                    let mut contender = self.running.remove(place);
+                    contender.failure = Some(outcome);
+                    refuted.push(contender);
+                }
+            }
+        }
+        refuted
+    }
+
+    /// Verifies a schedule that is not in the race, both times.
+    ///
+    /// # Errors
+    ///
+    /// Returns what became of the schedule instead.
+    pub fn verify_alone(&mut self, schedule: &CheckedSchedule) -> Result<(), Outcome> {
+        let mut kernel = self.bench.prepare(schedule, None)?;
+        self.bench.verify_again(&mut kernel)
+    }
+
+    /// About the time that verifying once more takes, in nanoseconds.
+    pub fn second_look_ns(&self) -> u64 {
+        u64::try_from(self.bench.second_look_time().as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// Why the samples since the last call cannot be trusted, if something else used the machine.
     pub fn contamination(&mut self) -> Option<String> {
         self.bench.contamination()

@@ -109,6 +109,16 @@ impl<'a, C: Clock> Progress<'a, C> {
         self.observer.trial(&self.trials[self.trials.len() - 1], &status);
     }
 
+    /// Corrects a trial that was reported as measured, and tells the observer.
+    pub(crate) fn refute(&mut self, trial: Trial) {
+        tracing::warn!(schedule = ?trial.schedule, outcome = %trial.outcome, "refuted");
+        let status = self.status(Phase::Confirm);
+        self.observer.refuted(&trial, &status);
+        if let Some(earlier) = self.trials.iter_mut().find(|it| it.schedule == trial.schedule) {
+            *earlier = trial;
+        }
+    }
+
     /// Trials that the options still allow.
     pub(crate) fn trials_left(&self) -> usize {
         let most = self.options.max_trials.map_or(usize::MAX, |most| most as usize);

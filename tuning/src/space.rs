@@ -477,6 +477,7 @@ impl<'a> Axes<'a> {
         if extent.is_multiple_of(usize::from(lanes)) {
             return tails;
         }
+        tails.push(Tail::Masked);
         if may_overrun {
             tails.push(Tail::Overrun);
         }

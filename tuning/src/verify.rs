@@ -6,20 +6,25 @@
 //!
 //! The output is handed to a kernel full of canaries, inside a larger buffer whose margins must
 //! survive: an element that was left out and a write past either end are found whatever the values.
+//!
+//! What is to be stored gets a second look at the end: on other data, and on buffers that begin
+//! anywhere and have guards on all sides.
 
 use std::fmt;
 
-use dsconv_kernels::{Buffer, Isa, Layout, Workload, reference};
+use dsconv_kernels::{Isa, Layout, Workload, reference};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Tensors;
 
-/// A NaN that no arithmetic makes: an element that still holds it was never written.
-const CANARY: u32 = 0x7fde_adbe;
-/// Elements beside the output that a kernel must leave alone, on either side: four of the widest
-/// vectors.
-const MARGIN: usize = 64;
+mod guard;
+mod second;
 
+pub use guard::Guarded;
+pub(crate) use second::SecondLook;
+
+/// A NaN that no arithmetic makes: an element that still holds it was never written.
+pub(crate) const CANARY: u32 = 0x7fde_adbe;
 /// How the output of a kernel differs from the reference's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +61,22 @@ pub enum Mismatch {
         /// Number of such elements.
         count: usize,
     },
+    /// Elements of a tensor that is only to be read, or beside it, that the kernel wrote.
+    Touched {
+        /// The tensor.
+        tensor: String,
+        /// Index of the first such element, counted from the start of the tensor.
+        index: isize,
+        /// Number of such elements.
+        count: usize,
+    },
+    /// What the second look found, where the first was satisfied.
+    SecondLook {
+        /// The data, and where the buffers began.
+        data: String,
+        /// What is wrong there.
+        found: Box<Mismatch>,
+    },
     /// The kernel refused its own workload's tensors, with its message.
     NotRun(String),
 }
@@ -82,12 +103,6 @@ pub struct Oracle {
     bounds: Option<Vec<f32>>,
 }
 
-/// Memory for one output, with margins that a kernel must leave alone.
-#[derive(Debug)]
-pub struct GuardedOutput {
-    buffer: Buffer,
-}
-
 impl Oracle {
     /// Runs the reference, to compare kernels of the given instruction set with.
     ///
@@ -110,8 +125,10 @@ impl Oracle {
     ///
     /// Returns how it differs: first what was written outside, then what was not written, then
     /// what has another value.
-    pub fn check(&self, output: &GuardedOutput) -> Result<(), Mismatch> {
-        output.check_margins()?;
+    pub fn check(&self, output: &Guarded) -> Result<(), Mismatch> {
+        if let Some((index, count)) = output.overwritten() {
+            return Err(Mismatch::Outside { index, count });
+        }
         let actual = output.as_slice();
         let expected = &self.expected;
         let unwritten = |index: &usize| actual[*index].to_bits() == CANARY;
@@ -171,43 +188,6 @@ fn first_and_count(mut indices: impl Iterator<Item = usize>) -> Option<(usize, u
     Some((first, 1 + indices.count()))
 }
 
-impl GuardedOutput {
-    /// Memory for the output of `workload`, full of canaries.
-    pub fn new(workload: &Workload) -> Self {
-        let mut output = Self { buffer: Buffer::zeroed(workload.output_len() + 2 * MARGIN) };
-        output.reset();
-        output
-    }
-
-    /// Fills output and margins with canaries again.
-    pub fn reset(&mut self) {
-        self.buffer.fill(f32::from_bits(CANARY));
-    }
-
-    /// The output.
-    pub fn as_slice(&self) -> &[f32] {
-        &self.buffer[MARGIN..self.buffer.len() - MARGIN]
-    }
-
-    /// The output, for a kernel to write.
-    pub fn as_mut_slice(&mut self) -> &mut [f32] {
-        let end = self.buffer.len() - MARGIN;
-        &mut self.buffer[MARGIN..end]
-    }
-
-    fn check_margins(&self) -> Result<(), Mismatch> {
-        let output = MARGIN..self.buffer.len() - MARGIN;
-        let overwritten =
-            |index: &usize| !output.contains(index) && self.buffer[*index].to_bits() != CANARY;
-        match first_and_count((0..self.buffer.len()).filter(overwritten)) {
-            Some((index, count)) => {
-                Err(Mismatch::Outside { index: index as isize - MARGIN as isize, count })
-            }
-            None => Ok(()),
-        }
-    }
-}
-
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = |[batch, channel, row, col]: [usize; 4]| {
@@ -227,6 +207,11 @@ impl fmt::Display for Mismatch {
             Self::Outside { index, count } => {
                 write!(f, "{count} elements outside the output were written, the first at {index}")
             }
+            Self::Touched { tensor, index, count } => write!(
+                f,
+                "{count} elements of the {tensor} or beside it were written, the first at {index}"
+            ),
+            Self::SecondLook { data, found } => write!(f, "at a second look, on {data}: {found}"),
             Self::NotRun(error) => write!(f, "the kernel did not run: {error}"),
         }
     }
@@ -245,8 +230,8 @@ mod tests {
         (workload, oracle)
     }
 
-    fn correct(workload: &Workload, oracle: &Oracle) -> GuardedOutput {
-        let mut output = GuardedOutput::new(workload);
+    fn correct(workload: &Workload, oracle: &Oracle) -> Guarded {
+        let mut output = Guarded::output(workload);
         output.as_mut_slice().copy_from_slice(&oracle.expected);
         output
     }
@@ -315,7 +300,7 @@ mod tests {
     #[test]
     fn elements_left_out_are_counted() {
         let (workload, oracle) = small("nchw");
-        let mut output = GuardedOutput::new(&workload);
+        let mut output = Guarded::output(&workload);
         let written = oracle.expected.len() - 3;
         output.as_mut_slice()[..written].copy_from_slice(&oracle.expected[..written]);
         let error = oracle.check(&output).expect_err("three are missing");
@@ -330,9 +315,9 @@ mod tests {
     fn a_write_past_either_end_is_found() {
         let (workload, oracle) = small("nchw");
         let len = workload.output_len();
-        for (position, index) in [(MARGIN - 1, -1), (MARGIN + len, len as isize)] {
+        for index in [-1, len as isize] {
             let mut output = correct(&workload, &oracle);
-            output.buffer[position] = 0.0;
+            *output.at(index) = 0.0;
             assert_eq!(oracle.check(&output), Err(Mismatch::Outside { index, count: 1 }));
         }
     }

@@ -27,7 +27,7 @@ use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dsconv::Objective;
 use dsconv_kernels::{CheckedSchedule, Target, Workload};
@@ -82,6 +82,8 @@ pub struct WorkerBench {
     next_id: u64,
     dropped: Rc<RefCell<Vec<u64>>>,
     fastest: Option<Duration>,
+    /// Time that the first process took until it was ready.
+    start_time: Duration,
 }
 
 /// A kernel of the worker.
@@ -134,8 +136,11 @@ impl WorkerBench {
             next_id: 0,
             dropped: Rc::default(),
             fastest: None,
+            start_time: Duration::ZERO,
         };
+        let start = Instant::now();
         bench.revive().map_err(|reason| WorkerError { path: program.path.clone(), reason })?;
+        bench.start_time = start.elapsed();
         Ok(bench)
     }
 
@@ -185,6 +190,19 @@ impl WorkerBench {
         })
     }
 
+    /// Compiles and verifies a kernel of a process that is gone again.
+    fn ensure(
+        &mut self,
+        kernel: &mut RemoteKernel,
+        limit: Option<Duration>,
+    ) -> Result<(), Outcome> {
+        if self.process.is_none() || kernel.generation != self.generation {
+            self.prepare_as(kernel.id, &kernel.schedule, limit)?;
+            kernel.generation = self.generation;
+        }
+        Ok(())
+    }
+
     fn prepare_as(
         &mut self,
         id: u64,
@@ -225,17 +243,13 @@ impl Bench for WorkerBench {
         Ok(RemoteKernel { schedule: *schedule, generation, id, dropped })
     }
 
-    /// A kernel of a process that is gone is compiled and verified again.
     fn sample(
         &mut self,
         kernel: &mut RemoteKernel,
         repeats: u64,
         limit: Option<Duration>,
     ) -> Result<u64, Outcome> {
-        if self.process.is_none() || kernel.generation != self.generation {
-            self.prepare_as(kernel.id, &kernel.schedule, limit)?;
-            kernel.generation = self.generation;
-        }
+        self.ensure(kernel, limit)?;
         let limit = self.limit(repeats, limit);
         match self.ask(&Request::Sample { id: kernel.id, repeats }, limit)? {
             Reply::Sample { ns } => {
@@ -245,6 +259,19 @@ impl Bench for WorkerBench {
             }
             reply => Err(reply.failure()),
         }
+    }
+
+    fn verify_again(&mut self, kernel: &mut RemoteKernel) -> Result<(), Outcome> {
+        self.ensure(kernel, None)?;
+        // The reference is to be run on the other data first.
+        match self.ask(&Request::VerifyAgain { id: kernel.id }, START_LIMIT)? {
+            Reply::Verified => Ok(()),
+            reply => Err(reply.failure()),
+        }
+    }
+
+    fn second_look_time(&self) -> Duration {
+        2 * self.start_time
     }
 
     fn contamination(&mut self) -> Option<String> {

@@ -215,6 +215,66 @@ fn a_schedule_that_crashes_at_any_time_is_reported_once_and_never_wins() {
     assert_eq!(hash(&tuned.record.schedule), 3, "{:?}", tuned.record);
 }
 
+/// A search in which schedules with a pointwise step of four fail when they are verified again, and
+/// one of them is the fastest.
+fn run_with_refuted_best(
+    default: &CheckedSchedule,
+) -> (Schedule, Tuned, Vec<Schedule>, Vec<Trial>) {
+    #[derive(Default)]
+    struct Refuted(Vec<Trial>);
+    impl Observer for Refuted {
+        fn refuted(&mut self, trial: &Trial, _: &Status) {
+            self.0.push(trial.clone());
+        }
+    }
+    let best = *space().iter().find(|schedule| is_refuted(schedule)).expect("one of them");
+    let mut bench = FakeBench::new(QUIET_MACHINE, 0, landscape(best));
+    bench.refuted = is_refuted;
+    let (options, clock, mut refuted) = (options(60.0), bench.clock.clone(), Refuted::default());
+    let mut strategy = options.strategy.build(&space(), default.schedule(), 0);
+    let summary = space().summary().clone();
+    let tuned =
+        search(default, &summary, &options, &mut *strategy, &mut bench, &clock, &mut refuted)
+            .expect("a record");
+    (best, tuned, bench.verified_again, refuted.0)
+}
+
+fn is_refuted(schedule: &Schedule) -> bool {
+    schedule.pointwise.is_some_and(|tile| tile.unroll == 4)
+}
+
+#[test]
+fn a_winner_that_fails_on_other_data_is_recorded_so_and_the_next_one_taken() {
+    let default = *space().iter().find(|schedule| !is_refuted(schedule)).expect("a sound one");
+    let default = default.check(&block(), &narrow()).expect("legal");
+    let (best, tuned, verified, reported) = run_with_refuted_best(&default);
+    let record = &tuned.record;
+    assert!(!is_refuted(&record.schedule), "{record:?}");
+    assert!(record.runner_up.is_none_or(|second| !is_refuted(&second.schedule)), "{record:?}");
+    // Whatever is stored was verified again, and whatever failed says so, and was reported.
+    let stored = [Some(record.schedule), record.runner_up.map(|second| second.schedule)];
+    assert!(stored.iter().flatten().all(|schedule| verified.contains(schedule)));
+    let failed: Vec<&Trial> = tuned.trials.iter().filter(|it| is_wrong(it)).collect();
+    assert_eq!(failed.len(), verified.iter().filter(|it| is_refuted(it)).count());
+    assert!(failed.iter().any(|trial| trial.schedule == best));
+    assert_eq!(reported.len(), failed.len());
+    assert!(reported.iter().all(|trial| is_refuted(&trial.schedule) && is_wrong(trial)));
+}
+
+fn is_wrong(trial: &Trial) -> bool {
+    matches!(trial.outcome, Outcome::Wrong(_))
+}
+
+#[test]
+fn a_default_that_fails_on_other_data_is_an_error() {
+    let mut bench = FakeBench::new(QUIET_MACHINE, 0, |_: &Schedule| 1_000_000);
+    bench.refuted = |_| true;
+    let options = TuneOptions { max_trials: Some(20), ..options(60.0) };
+    let error = run(&mut bench, &options, &mut Quiet).expect_err("nothing is right");
+    assert!(matches!(&error, TuneError::Default { outcome: Outcome::Wrong(_), .. }), "{error}");
+    assert!(error.to_string().contains("on other data"), "{error}");
+}
+
 #[test]
 fn a_contaminated_confirmation_is_repeated_and_then_flagged() {
     // The first question begins the watch; one follows each confirmation.

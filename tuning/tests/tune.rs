@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use dsconv::Objective;
 use dsconv_kernels::{Isa, Kernel, Target, Workload, testing::Tensors};
-use dsconv_tuning::verify::{GuardedOutput, Oracle};
+use dsconv_tuning::verify::{Guarded, Oracle};
 use dsconv_tuning::{
     Observer, Outcome, Quiet, Status, StopReason, StrategyKind, Trial, TuneOptions, Tuned, tune,
 };
@@ -40,7 +40,7 @@ fn assert_record_verifies(tuned: &Tuned, target: &Target) {
     let tensors = Tensors::ordinary(&record.workload, 1_234);
     let weights = kernel.pack(&tensors.weights()).expect("weights of this workload");
     let mut workspace = kernel.workspace(1);
-    let mut output = GuardedOutput::new(&record.workload);
+    let mut output = Guarded::output(&record.workload);
     let (input, residual) = (&tensors.input, tensors.residual());
     kernel
         .run(&weights, input, residual, output.as_mut_slice(), &mut workspace)

@@ -95,7 +95,8 @@ def is_same_padding(stage: Depthwise, extent: tuple[int, int], output: tuple[int
 
 def fused(activation: Activation) -> int | None:
     """The activation as an attribute of an operator, if there is one."""
-    return None if activation.has_slopes else FUSED.get(activation.bounds)
+    is_limit = not activation.has_slopes and activation.slope is None and activation.curve is None
+    return FUSED.get(activation.bounds) if is_limit else None
 
 
 def model(workload: Workload, tensors: Tensors) -> bytes:
@@ -180,9 +181,32 @@ def activate(
     """Adds an activation that is no attribute of the operator before."""
     if slopes is not None:
         return block.operator("PRELU", [value, block.constant(slopes[None, None, :])], shape)
+    if activation.slope is not None:
+        options = schema.LeakyReluOptionsT(alpha=activation.slope)
+        return block.operator("LEAKY_RELU", [value], shape, options)
+    if activation.curve is not None:
+        return curve(block, value, activation.curve, shape)
     if fused(activation) is None:
         raise Unsupported(f"TFLite fuses no clamp to {activation.bounds}")
     return value
+
+
+def curve(block: Model, value: int, name: str, shape: tuple[int, ...]) -> int:
+    """As operators of TFLite, which has neither silu nor hard sigmoid."""
+    if name == "hard_swish":
+        return block.operator("HARD_SWISH", [value], shape, schema.HardSwishOptionsT())
+    if name == "gelu_tanh":
+        return block.operator("GELU", [value], shape, schema.GeluOptionsT(approximate=True))
+    if name == "hard_sigmoid":
+        number = (block.constant(np.array(number, np.float32)) for number in (3, 1 / 6))
+        relu6 = schema.ActivationFunctionType.RELU6
+        options = schema.AddOptionsT(fusedActivationFunction=relu6)
+        value = block.operator("ADD", [value, next(number)], shape, options)
+        return block.operator("MUL", [value, next(number)], shape, schema.MulOptionsT())
+    factor = block.operator("LOGISTIC", [value], shape)
+    if name == "sigmoid":
+        return factor
+    return block.operator("MUL", [value, factor], shape, schema.MulOptionsT())
 
 
 def prepare(workload: Workload, tensors: Tensors, threads: int) -> Prepared:

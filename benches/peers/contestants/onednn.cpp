@@ -22,12 +22,21 @@
 using dnnl::memory;
 using tag = memory::format_tag;
 
-// The fields of `onednn.py`'s `Shape`, in the same order.
+// The names of `onednn.py`'s `CURVES`, in the same order.
+enum Curve : std::int64_t { none, leaky_relu, hard_swish, hard_sigmoid, silu, sigmoid, gelu_tanh };
+
+// A curve, or else limits. Its fields and those of `Shape` are `onednn.py`'s, in the same order.
+struct Activation {
+    Curve curve;
+    float bounds[2];
+    float slope;
+};
+
 struct Shape {
     std::int64_t batch, channels, middle, outputs;
     std::int64_t input[2], output[2], kernel[2], stride[2], dilation[2];
     std::int64_t before[2], after[2];
-    float middle_bounds[2], output_bounds[2];
+    Activation between, last;
 };
 
 struct Buffers {
@@ -76,9 +85,30 @@ struct Stage {
     memory::dims target, weight_dims;
     tag weight_layout;
     float *weights, *bias, *slopes;
-    const float *bounds;
+    Activation activation;
     memory::dims stride, dilation, before, after;
 };
+
+void append(dnnl::post_ops &after, const Activation &activation) {
+    using dnnl::algorithm;
+    const float low = activation.bounds[0], high = activation.bounds[1];
+    const float infinity = std::numeric_limits<float>::infinity();
+    switch (activation.curve) {
+        case leaky_relu: return after.append_eltwise(algorithm::eltwise_relu, activation.slope, 0);
+        case hard_swish: return after.append_eltwise(algorithm::eltwise_hardswish, 1 / 6.f, 0.5f);
+        case hard_sigmoid:
+            return after.append_eltwise(algorithm::eltwise_hardsigmoid, 1 / 6.f, 0.5f);
+        case silu: return after.append_eltwise(algorithm::eltwise_swish, 1, 0);
+        case sigmoid: return after.append_eltwise(algorithm::eltwise_logistic, 0, 0);
+        case gelu_tanh: return after.append_eltwise(algorithm::eltwise_gelu_tanh, 0, 0);
+        case none: break;
+    }
+    if (low == 0 && high == infinity) {
+        after.append_eltwise(algorithm::eltwise_relu, 0, 0);
+    } else if (low != -infinity || high != infinity) {
+        after.append_eltwise(algorithm::eltwise_clip, low, high);
+    }
+}
 
 // What follows a convolution: a residual, if there is one, and the activation. Adds the tensors
 // that it reads to the arguments.
@@ -89,17 +119,13 @@ dnnl::primitive_attr epilogue(Block &block, const Stage &stage, const memory *re
         after.append_binary(dnnl::algorithm::binary_add, residual->get_desc());
         arguments[DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1] = *residual;
     }
-    const bool is_lowest = stage.bounds[0] == -std::numeric_limits<float>::infinity();
-    const bool is_highest = stage.bounds[1] == std::numeric_limits<float>::infinity();
     if (stage.slopes) {
         const int per_channel = 2;
         arguments[DNNL_ARG_ATTR_MULTIPLE_POST_OP(after.len()) | DNNL_ARG_WEIGHTS]
                 = {describe({stage.target[1]}, tag::a), block.engine, stage.slopes};
         after.append_prelu(per_channel);
-    } else if (stage.bounds[0] == 0 && is_highest) {
-        after.append_eltwise(dnnl::algorithm::eltwise_relu, 0, 0);
-    } else if (!is_lowest || !is_highest) {
-        after.append_eltwise(dnnl::algorithm::eltwise_clip, stage.bounds[0], stage.bounds[1]);
+    } else {
+        append(after, stage.activation);
     }
     dnnl::primitive_attr attributes;
     attributes.set_post_ops(after);
@@ -148,11 +174,11 @@ void add_stages(Block &block, const Shape &shape, const Buffers &buffers, tag ou
     const Stage depthwise{middle,
             {shape.channels, shape.middle / shape.channels, 1, shape.kernel[0], shape.kernel[1]},
             tag::goihw, buffers.depthwise, buffers.depthwise_bias, buffers.depthwise_slopes,
-            shape.middle_bounds, pair(shape.stride), pair(shape.dilation, 1), pair(shape.before),
+            shape.between, pair(shape.stride), pair(shape.dilation, 1), pair(shape.before),
             pair(shape.after)};
     const Stage pointwise{output, {shape.outputs, shape.middle, 1, 1}, tag::oihw,
             buffers.pointwise, buffers.pointwise_bias, buffers.pointwise_slopes,
-            shape.output_bounds, {1, 1}, {0, 0}, {0, 0}, {0, 0}};
+            shape.last, {1, 1}, {0, 0}, {0, 0}, {0, 0}};
     const bool is_plain = inner == outer;
     memory residual;
     if (buffers.residual) {

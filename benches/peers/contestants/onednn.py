@@ -9,11 +9,19 @@ import ctypes
 import sys
 
 from contestants.protocol import Prepared, serve
+from workload import Activation as Given
 from workload import Tensors, Unsupported, Workload, aligned
 
 Sizes = ctypes.c_int64 * 2
 Bounds = ctypes.c_float * 2
 Floats = ctypes.POINTER(ctypes.c_float)
+
+CURVES = ("none", "leaky_relu", "hard_swish", "hard_sigmoid", "silu", "sigmoid", "gelu_tanh")
+"""The activations that are no limits, in the order of `onednn.cpp`'s `Curve`."""
+
+
+class Activation(ctypes.Structure):
+    _fields_ = (("curve", ctypes.c_int64), ("bounds", Bounds), ("slope", ctypes.c_float))
 
 
 class Shape(ctypes.Structure):
@@ -21,7 +29,7 @@ class Shape(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("batch", "channels", "middle", "outputs")),
         *((name, Sizes) for name in ("input", "output", "kernel", "stride", "dilation")),
         *((name, Sizes) for name in ("before", "after")),
-        *((name, Bounds) for name in ("middle_bounds", "output_bounds")),
+        *((name, Activation) for name in ("between", "last")),
     )
 
 
@@ -80,9 +88,14 @@ def described(workload: Workload) -> Shape:
         Sizes(*stage.dilation),
         Sizes(top, left),
         Sizes(*after),
-        Bounds(*stage.activation.bounds),
-        Bounds(*workload.pointwise.activation.bounds),
+        activation(stage.activation),
+        activation(workload.pointwise.activation),
     )
+
+
+def activation(given: Given) -> Activation:
+    curve = "leaky_relu" if given.slope is not None else given.curve or "none"
+    return Activation(CURVES.index(curve), Bounds(*given.bounds), given.slope or 0.0)
 
 
 class Block:

@@ -22,6 +22,15 @@ LEVELS = {
 }
 
 
+CURVES: dict[str, tuple[str, dict[str, object]]] = {
+    "hard_swish": ("HardSwish", {}),
+    "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+    "sigmoid": ("Sigmoid", {}),
+    "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
+}
+"""Activations that are operators, and their attributes."""
+
+
 class Graph:
     """Nodes and initializers of an ONNX model under construction."""
 
@@ -44,11 +53,23 @@ class Graph:
         if slopes is not None:
             slope = self.constant(name + "_slopes", slopes[:, None, None])
             return self.node("PRelu", [value, slope], name)
+        if activation.slope is not None:
+            return self.node("LeakyRelu", [value], name, alpha=activation.slope)
+        if activation.curve is not None:
+            return self.curve(value, activation.curve, name)
         if activation.bounds == (0.0, math.inf):
             return self.node("Relu", [value], name)
         ends = [np.float32(bound) for bound in activation.bounds]
         low, high = (self.constant(f"{name}_{i}", np.array(end)) for i, end in enumerate(ends))
         return self.node("Clip", [value, low, high], name)
+
+    def curve(self, value: str, curve: str, name: str) -> str:
+        """There is no silu in ONNX; its spelling is the one that ONNX Runtime fuses."""
+        if curve == "silu":
+            factor = self.node("Sigmoid", [value], name + "_factor")
+            return self.node("Mul", [value, factor], name)
+        operator, attributes = CURVES[curve]
+        return self.node(operator, [value], name, **attributes)
 
 
 def model(workload: Workload, tensors: Tensors) -> bytes:
@@ -86,7 +107,7 @@ def model(workload: Workload, tensors: Tensors) -> bytes:
         [helper.make_tensor_value_info(value, TensorProto.FLOAT, workload.output_shape)],
         graph.initializers,
     )
-    opset = helper.make_opsetid("", 17)
+    opset = helper.make_opsetid("", 20)
     return helper.make_model(built, opset_imports=[opset], ir_version=9).SerializeToString()
 
 

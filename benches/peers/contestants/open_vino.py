@@ -20,9 +20,22 @@ from contestants.protocol import Prepared, calls, serve  # noqa: E402
 from workload import Activation, Tensors, Workload, aligned  # noqa: E402
 
 
+CURVES = {
+    "hard_swish": ops.hswish,
+    "hard_sigmoid": ops.hsigmoid,
+    "silu": ops.swish,
+    "sigmoid": ops.sigmoid,
+    "gelu_tanh": lambda value: ops.gelu(value, "tanh"),
+}
+
+
 def activate(value: ov.Node, activation: Activation, slopes: np.ndarray | None) -> ov.Node:
     if slopes is not None:
         return ops.prelu(value, ops.constant(slopes))
+    if activation.slope is not None:
+        return ops.prelu(value, ops.constant(np.array([activation.slope], np.float32)))
+    if activation.curve is not None:
+        return CURVES[activation.curve](value)
     if activation.is_none:
         return value
     low, high = activation.bounds

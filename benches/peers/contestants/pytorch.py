@@ -44,14 +44,14 @@ def convolution(
         filters.to_mkldnn(), *geometry, list(image.shape)
     )
     bias = torch.from_numpy(tensors[name + "_bias"]) if name + "_bias" in tensors else None
-    fused, scalars = attribute(activation)
+    fused, scalars, algorithm = attribute(activation)
     if other is None:
         run = torch.ops.mkldnn._convolution_pointwise.default
         return after(
             activation,
             tensors.get(name + "_slopes"),
             fused == "none",
-            lambda image: run(image, packed, bias, *geometry, fused, scalars, ""),
+            lambda image: run(image, packed, bias, *geometry, fused, scalars, algorithm),
         )
     run = torch.ops.mkldnn._convolution_pointwise.binary
     relu = "relu" if fused == "relu" else None
@@ -63,13 +63,28 @@ def convolution(
     )
 
 
-def attribute(activation: Activation) -> tuple[str, list[float]]:
-    """The activation as a convolution takes it; none where it does not."""
+CURVES = {
+    "hard_swish": ("hardswish", torch.nn.functional.hardswish),
+    "hard_sigmoid": ("hardsigmoid", torch.nn.functional.hardsigmoid),
+    "silu": ("swish", torch.nn.functional.silu),
+    "sigmoid": ("sigmoid", torch.sigmoid),
+    "gelu_tanh": ("gelu", lambda value: torch.nn.functional.gelu(value, approximate="tanh")),
+}
+"""As a convolution takes them, and by themselves."""
+
+
+def attribute(activation: Activation) -> tuple[str, list[float], str]:
+    """The activation as a convolution takes it: name, numbers, algorithm; none where it does not."""
+    if activation.slope is not None:
+        return "leaky_relu", [activation.slope], ""
+    if activation.curve is not None:
+        algorithm = "tanh" if activation.curve == "gelu_tanh" else ""
+        return CURVES[activation.curve][0], [], algorithm
     if activation.bounds == (0.0, math.inf):
-        return "relu", []
+        return "relu", [], ""
     if all(math.isfinite(bound) for bound in activation.bounds):
-        return "hardtanh", list(activation.bounds)
-    return "none", []
+        return "hardtanh", list(activation.bounds), ""
+    return "none", [], ""
 
 
 def after(activation: Activation, slopes: np.ndarray | None, is_missing: bool, run: Run) -> Run:
@@ -77,6 +92,11 @@ def after(activation: Activation, slopes: np.ndarray | None, is_missing: bool, r
     if slopes is not None:
         weights = torch.from_numpy(slopes)
         return lambda image: torch.prelu(run(image), weights)
+    if is_missing and activation.slope is not None:
+        return lambda image: torch.nn.functional.leaky_relu_(run(image), activation.slope)
+    if is_missing and activation.curve is not None:
+        curve = CURVES[activation.curve][1]
+        return lambda image: curve(run(image))
     if is_missing and not activation.is_none:
         return lambda image: run(image).clamp_(*activation.bounds)
     return run

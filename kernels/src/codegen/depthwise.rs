@@ -8,7 +8,7 @@ use cranelift_codegen::ir::Value;
 use super::emitter::{Emitter, Pointer};
 use super::epilogue::Lanes;
 use crate::activation::Activation;
-use crate::cover::Slot;
+use crate::cover::{Slot, positions};
 use crate::packing::Records;
 use crate::plan::{Plan, WindowPlan};
 use crate::schedule::{DepthwiseTile, Taps, Window};
@@ -71,18 +71,6 @@ fn over_groups(
     for group in end..count {
         body(emitter, Some(group * width), &at(group));
     }
-}
-
-/// Where each slot of a group starts in a record.
-pub(super) fn positions(slots: &[Slot]) -> Vec<usize> {
-    slots
-        .iter()
-        .scan(0, |position, slot| {
-            let here = *position;
-            *position += slot.lanes;
-            Some(here)
-        })
-        .collect()
 }
 
 impl<'p> Channel<'p> {

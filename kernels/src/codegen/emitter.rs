@@ -10,6 +10,7 @@ use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Type, Value, ty
 use cranelift_frontend::FunctionBuilder;
 
 use crate::activation::Arithmetic;
+use crate::cover::Slot;
 use crate::target::Target;
 
 /// Bytes of an element.
@@ -123,6 +124,28 @@ impl<'a> Emitter<'a> {
             let element = self.load(1, from.at(lane));
             self.builder.ins().insertlane(vector, element, lane as u8)
         })
+    }
+
+    /// The vector of a slot: zeros in surplus lanes, which are not read.
+    pub(super) fn load_slot(&mut self, slot: &Slot, from: Pointer) -> Value {
+        self.load_inside(slot.lanes, from, 0..slot.valid as isize)
+    }
+
+    /// Stores the vector of a slot, but for surplus lanes.
+    pub(super) fn store_slot(&mut self, value: Value, slot: &Slot, to: Pointer) {
+        if slot.surplus() == 0 {
+            return self.store(value, to);
+        }
+        if self.wide {
+            let mask = (0..slot.valid).map(|lane| 1 << lane).sum();
+            let address = self.address(to);
+            self.intrinsic(Intrinsic::StoreLanes(mask), slot.lanes, &[value, address]);
+            return;
+        }
+        for lane in 0..slot.valid {
+            let element = self.builder.ins().extractlane(value, lane as u8);
+            self.store(element, to.at(lane));
+        }
     }
 
     /// A vector whose 128-bit lanes come from addresses of their own; up to four lanes, from one.

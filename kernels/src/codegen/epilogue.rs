@@ -4,6 +4,7 @@ use cranelift_codegen::ir::Value;
 
 use super::emitter::{Emitter, Pointer};
 use crate::activation::{Activation, Arithmetic};
+use crate::cover::Slot;
 
 /// What the lanes of an accumulator are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,19 +37,19 @@ impl Lanes {
         }
     }
 
-    /// The output of a finished sum.
+    /// The output of a finished sum; the residual has no surplus lanes.
     pub(super) fn finish(
         self,
         emitter: &mut Emitter<'_>,
-        lanes: usize,
+        slot: &Slot,
         sum: Value,
         residual: Option<Pointer>,
         activation: Activation,
         slope: Option<Pointer>,
     ) -> Value {
-        let residual = residual.map(|residual| emitter.load(lanes, residual));
-        let slope = slope.map(|slope| self.parameter(emitter, lanes, slope));
-        finish(emitter, lanes, sum, residual, activation, slope)
+        let residual = residual.map(|residual| emitter.load_slot(slot, residual));
+        let slope = slope.map(|slope| self.parameter(emitter, slot.lanes, slope));
+        finish(emitter, slot.lanes, sum, residual, activation, slope)
     }
 }
 

@@ -5,13 +5,12 @@
 
 use cranelift_codegen::ir::Value;
 
-use super::depthwise::positions;
 use super::emitter::{Emitter, Pointer};
 use super::epilogue::{self, Lanes};
 use super::transpose::{self, Run};
 use super::{Buffers, Group, Tile, for_each_group, for_numbered_group};
 use crate::activation::Activation;
-use crate::cover::{self, Cover, Slot};
+use crate::cover::{self, Cover, Slot, positions};
 use crate::packing::Records;
 use crate::plan::{Place, Plan};
 use crate::schedule::{Family, LoopOrder, Packing, PointwiseTile};
@@ -172,7 +171,7 @@ impl<'p> Stage<'p> {
             let count = self.pixels;
             transpose::to_planes(
                 emitter,
-                slot.lanes,
+                slot,
                 count,
                 pixels,
                 planes,
@@ -253,11 +252,10 @@ impl<'p> Stage<'p> {
             step: if row_major { 1 } else { width },
         };
         if self.plan.schedule.family == Family::Pixels {
-            let lanes: Vec<usize> = pixels.iter().map(|slot| slot.lanes).collect();
             let start = |emitter: &mut Emitter<'_>, row: usize, lanes| {
                 Lanes::Pixels.start(emitter, lanes, self.bias(group, row))
             };
-            let sums = self.multiply(emitter, &weights, &inputs, &lanes, start);
+            let sums = self.multiply(emitter, &weights, &inputs, pixels, start);
             let channels = group.slots.iter().enumerate();
             for (row, channel) in channels {
                 for (index, pixel) in pixels.iter().enumerate() {
@@ -265,27 +263,20 @@ impl<'p> Stage<'p> {
                     let residual = self.has_residual.then(|| residual.at(at));
                     let slope = self.slopes(group, row);
                     let sum = sums[row * pixels.len() + index];
-                    let value = Lanes::Pixels.finish(
-                        emitter,
-                        pixel.lanes,
-                        sum,
-                        residual,
-                        self.activation,
-                        slope,
-                    );
-                    emitter.store(value, output.at(at));
+                    let value =
+                        Lanes::Pixels.finish(emitter, pixel, sum, residual, self.activation, slope);
+                    emitter.store_slot(value, pixel, output.at(at));
                 }
             }
             return;
         }
-        let lanes: Vec<usize> = group.slots.iter().map(|slot| slot.lanes).collect();
         // The bias of a vector is the same for every pixel.
         let mut biases =
             packed.iter().map(|&at| self.bias(group, at)).collect::<Vec<_>>().into_iter().cycle();
         let start = |emitter: &mut Emitter<'_>, _, lanes| {
             Lanes::Channels.start(emitter, lanes, biases.next().expect("a cycle of at least one"))
         };
-        let sums = self.multiply(emitter, &inputs, &weights, &lanes, start);
+        let sums = self.multiply(emitter, &inputs, &weights, group.slots, start);
         for (row, pixel) in pixels.iter().enumerate() {
             for (index, slot) in group.slots.iter().enumerate() {
                 let sum = sums[row * group.slots.len() + index];
@@ -295,14 +286,7 @@ impl<'p> Stage<'p> {
                         sum
                     } else {
                         let slope = self.slopes(group, packed[index]);
-                        Lanes::Channels.finish(
-                            emitter,
-                            slot.lanes,
-                            sum,
-                            None,
-                            self.activation,
-                            slope,
-                        )
+                        Lanes::Channels.finish(emitter, slot, sum, None, self.activation, slope)
                     };
                     emitter.store(value, to);
                     continue;
@@ -310,15 +294,9 @@ impl<'p> Stage<'p> {
                 let at = pixel.start * output_step + slot.start;
                 let residual = self.has_residual.then(|| residual.at(at));
                 let slope = self.slopes(group, packed[index]);
-                let value = Lanes::Channels.finish(
-                    emitter,
-                    slot.lanes,
-                    sum,
-                    residual,
-                    self.activation,
-                    slope,
-                );
-                emitter.store(value, output.at(at));
+                let value =
+                    Lanes::Channels.finish(emitter, slot, sum, residual, self.activation, slope);
+                emitter.store_slot(value, slot, output.at(at));
             }
         }
     }
@@ -329,33 +307,50 @@ impl<'p> Stage<'p> {
         emitter: &mut Emitter<'_>,
         broadcasts: &Side,
         vectors: &Side,
-        lanes: &[usize],
+        slots: &[Slot],
         mut start: impl FnMut(&mut Emitter<'_>, usize, usize) -> Value,
     ) -> Vec<Value> {
         let rows = broadcasts.offsets.len();
         let mut sums = Vec::new();
         for row in 0..rows {
-            for &lanes in lanes {
-                sums.push(start(emitter, row, lanes));
+            for slot in slots {
+                sums.push(start(emitter, row, slot.lanes));
             }
         }
         let unroll = usize::from(self.tile.unroll);
-        let steps = self.records.reduction / unroll;
+        let unmasked = self.records.reduction - self.masked_channels(slots);
+        let steps = unmasked / unroll;
+        let whole: Vec<Slot> =
+            slots.iter().map(|slot| Slot::full(slot.start, slot.lanes)).collect();
         let moving =
             [(broadcasts.start, broadcasts.step * unroll), (vectors.start, vectors.step * unroll)];
         let sums = emitter.for_each_carrying(steps, &moving, &sums, |emitter, pointers, sums| {
             let mut sums = sums.to_vec();
             for channel in 0..unroll {
-                rank_one(emitter, broadcasts, vectors, lanes, pointers, channel, &mut sums);
+                rank_one(emitter, broadcasts, vectors, &whole, pointers, channel, &mut sums);
             }
             sums
         });
         let mut sums = sums;
         for channel in steps * unroll..self.records.reduction {
             let starts = [broadcasts.start, vectors.start];
-            rank_one(emitter, broadcasts, vectors, lanes, &starts, channel, &mut sums);
+            let slots = if channel < unmasked { &whole } else { slots };
+            rank_one(emitter, broadcasts, vectors, slots, &starts, channel, &mut sums);
         }
         sums
+    }
+
+    /// The last input channels of which the vectors in these slots are loaded under a mask. Weights
+    /// have zeros for surplus lanes, the scratch has room for them, and behind a plane that is not
+    /// among the last stand others.
+    fn masked_channels(&self, slots: &[Slot]) -> usize {
+        let is_padded =
+            self.plan.schedule.family != Family::Pixels || self.plan.middle.place == Place::Private;
+        if is_padded {
+            return 0;
+        }
+        let surplus = slots.iter().map(Slot::surplus).max().unwrap_or(0);
+        surplus.div_ceil(self.plan.middle.pitch).min(self.records.reduction)
     }
 }
 
@@ -365,24 +360,24 @@ fn rank_one(
     emitter: &mut Emitter<'_>,
     broadcasts: &Side,
     vectors: &Side,
-    lanes: &[usize],
+    slots: &[Slot],
     pointers: &[Pointer],
     channel: usize,
     sums: &mut [Value],
 ) {
     let broadcast_row = pointers[0].at(channel * broadcasts.step);
     let vector_row = pointers[1].at(channel * vectors.step);
-    let same_width = lanes.iter().all(|&width| width == lanes[0]);
-    if broadcasts.offsets.len() < lanes.len() && same_width {
+    let same_width = slots.iter().all(|slot| slot.lanes == slots[0].lanes);
+    if broadcasts.offsets.len() < slots.len() && same_width {
         let weights: Vec<Value> = broadcasts
             .offsets
             .iter()
-            .map(|&at| emitter.broadcast(lanes[0], broadcast_row.at(at)))
+            .map(|&at| emitter.broadcast(slots[0].lanes, broadcast_row.at(at)))
             .collect();
         for (index, &at) in vectors.offsets.iter().enumerate() {
-            let vector = emitter.load(lanes[index], vector_row.at(at));
+            let vector = emitter.load_slot(&slots[index], vector_row.at(at));
             for (row, &weight) in weights.iter().enumerate() {
-                let sum = &mut sums[row * lanes.len() + index];
+                let sum = &mut sums[row * slots.len() + index];
                 *sum = emitter.mul_add(vector, weight, *sum);
             }
         }
@@ -391,16 +386,16 @@ fn rank_one(
     let loaded: Vec<Value> = vectors
         .offsets
         .iter()
-        .zip(lanes)
-        .map(|(&at, &lanes)| emitter.load(lanes, vector_row.at(at)))
+        .zip(slots)
+        .map(|(&at, slot)| emitter.load_slot(slot, vector_row.at(at)))
         .collect();
     for (row, &at) in broadcasts.offsets.iter().enumerate() {
         let mut weight = (0, None);
-        for (index, &lanes_here) in lanes.iter().enumerate() {
-            if weight.0 != lanes_here {
-                weight = (lanes_here, Some(emitter.broadcast(lanes_here, broadcast_row.at(at))));
+        for (index, &Slot { lanes, .. }) in slots.iter().enumerate() {
+            if weight.0 != lanes {
+                weight = (lanes, Some(emitter.broadcast(lanes, broadcast_row.at(at))));
             }
-            let sum = &mut sums[row * lanes.len() + index];
+            let sum = &mut sums[row * slots.len() + index];
             let broadcast = weight.1.expect("lanes are never zero");
             *sum = emitter.mul_add(loaded[index], broadcast, *sum);
         }

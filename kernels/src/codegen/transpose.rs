@@ -1,13 +1,14 @@
 //! Moving between planes and pixels, by four pixels of as many channels as a vector has lanes.
 //!
 //! Each 128-bit lane transposes a block of four by four: on planes, four pixels of one channel go in
-//! or out of it, at an address of their own.
+//! or out of it, at an address of their own. Of a masked vector, only the channels that exist have
+//! planes; as pixels, there is room for all lanes.
 
 use cranelift_codegen::ir::Value;
 
 use super::emitter::{Emitter, Pointer};
 use super::shuffle::{self, Shuffle};
-use crate::cover::Cover;
+use crate::cover::{Cover, Slot, WIDTHS};
 use crate::schedule::Tail;
 
 /// Pixels, and channels of a 128-bit lane.
@@ -31,23 +32,24 @@ impl Run {
 /// Writes planes as pixels.
 pub(super) fn to_pixels(
     emitter: &mut Emitter<'_>,
-    channels: usize,
+    slot: &Slot,
     pixels: usize,
     planes: Run,
     output: Run,
 ) {
     let moving = [(planes.start, 1), (output.start, output.pitch)];
-    over_pixels(emitter, channels, pixels, &moving, |emitter, size, pointers| {
+    over_pixels(emitter, slot, pixels, &moving, |emitter, size, pointers| {
         let planes = Run { start: pointers[0], ..planes };
         let output = Run { start: pointers[1], ..output };
-        let lanes = lanes_of(channels, size);
-        for channel in (0..channels).step_by(lanes) {
+        for (channel, lanes) in vectors_of(slot, size) {
             let rows: Vec<Value> = (0..size)
-                .map(|row| {
-                    let parts: Vec<Pointer> = channels_of(channel, lanes, row)
-                        .map(|channel| planes.row(channel))
-                        .collect();
-                    emitter.load_parts(lanes, &parts)
+                .map(|row| match channels_of(slot, channel, lanes, row) {
+                    Some(own) => {
+                        let parts: Vec<Pointer> =
+                            own.iter().map(|&channel| planes.row(channel)).collect();
+                        emitter.load_parts(lanes, &parts)
+                    }
+                    None => emitter.constant(lanes, 0.0),
                 })
                 .collect();
             for (pixel, value) in transposed(emitter, lanes, rows).into_iter().enumerate() {
@@ -62,7 +64,7 @@ pub(super) fn to_pixels(
 /// pixel.
 pub(super) fn to_planes(
     emitter: &mut Emitter<'_>,
-    channels: usize,
+    slot: &Slot,
     pixels: usize,
     input: Run,
     planes: Run,
@@ -70,15 +72,14 @@ pub(super) fn to_planes(
     mut finish: impl FnMut(&mut Emitter<'_>, usize, Value, &[usize], Pointer) -> Value,
 ) {
     let moving = [(planes.start, 1), (input.start, input.pitch), (beside, 1)];
-    over_pixels(emitter, channels, pixels, &moving, |emitter, size, pointers| {
+    over_pixels(emitter, slot, pixels, &moving, |emitter, size, pointers| {
         let planes = Run { start: pointers[0], ..planes };
         let input = Run { start: pointers[1], ..input };
-        let lanes = lanes_of(channels, size);
-        for channel in (0..channels).step_by(lanes) {
+        for (channel, lanes) in vectors_of(slot, size) {
             let rows: Vec<Value> =
                 (0..size).map(|row| emitter.load(lanes, input.row(row).at(channel))).collect();
             for (row, value) in transposed(emitter, lanes, rows).into_iter().enumerate() {
-                let own: Vec<usize> = channels_of(channel, lanes, row).collect();
+                let Some(own) = channels_of(slot, channel, lanes, row) else { continue };
                 let value = finish(emitter, lanes, value, &own, pointers[2]);
                 let parts: Vec<Pointer> = own.iter().map(|&channel| planes.row(channel)).collect();
                 emitter.store_parts(value, lanes, &parts);
@@ -104,26 +105,38 @@ pub(super) fn of_channels(
     shuffle::repeat(emitter, lanes, parameters, row)
 }
 
-/// Lanes of the vectors for so many channels, a power of two, by `size` pixels at once.
-fn lanes_of(channels: usize, size: usize) -> usize {
-    if size == BLOCK { channels } else { 1 }
+/// First channels and lanes of the vectors that take a slot's channels, `size` pixels at once. Only
+/// a vector of one block may have channels that do not exist.
+fn vectors_of(slot: &Slot, size: usize) -> Vec<(usize, usize)> {
+    let mut vectors = Vec::new();
+    let mut channel = 0;
+    while channel < slot.valid {
+        let widest = if size == BLOCK { (slot.valid - channel).max(BLOCK) } else { 1 };
+        let lanes = WIDTHS.into_iter().find(|&lanes| lanes <= widest).unwrap_or(1);
+        vectors.push((channel, lanes));
+        channel += lanes;
+    }
+    vectors
 }
 
-/// Channels whose pixels are in the 128-bit lanes of a row of blocks that start at `channel`.
-fn channels_of(channel: usize, lanes: usize, row: usize) -> impl Iterator<Item = usize> {
-    (0..lanes.div_ceil(BLOCK)).map(move |part| channel + part * BLOCK + row)
+/// Channels whose pixels are in the 128-bit lanes of a row of blocks that start at `channel`; none
+/// where they do not exist.
+fn channels_of(slot: &Slot, channel: usize, lanes: usize, row: usize) -> Option<Vec<usize>> {
+    let blocks = 0..lanes.div_ceil(BLOCK);
+    let channels: Vec<usize> = blocks.map(|block| channel + block * BLOCK + row).collect();
+    (*channels.last()? < slot.valid).then_some(channels)
 }
 
 /// Walks over the pixels in steps of the block size, which it gives to `body`: four, or one where
 /// there are no four channels or pixels.
 fn over_pixels(
     emitter: &mut Emitter<'_>,
-    channels: usize,
+    slot: &Slot,
     pixels: usize,
     moving: &[(Pointer, usize)],
     mut body: impl FnMut(&mut Emitter<'_>, usize, &[Pointer]),
 ) {
-    let size = if channels.is_multiple_of(BLOCK) && pixels >= BLOCK { BLOCK } else { 1 };
+    let size = if slot.lanes.is_multiple_of(BLOCK) && pixels >= BLOCK { BLOCK } else { 1 };
     let cover = Cover::new(pixels, size, 1, Tail::Overlap);
     let steps: Vec<_> = moving.iter().map(|&(pointer, pitch)| (pointer, pitch * size)).collect();
     emitter.for_each(cover.full, &steps, |emitter, pointers| body(emitter, size, pointers));

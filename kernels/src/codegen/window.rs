@@ -117,7 +117,7 @@ pub(super) fn fill_channels(
                 for slot in group.slots {
                     let planes = Run { start: source.at(slot.start * plane), pitch: plane };
                     let pixels = Run { start: target.at(position), pitch: width };
-                    transpose::to_pixels(emitter, slot.lanes, plan.copied_cols, planes, pixels);
+                    transpose::to_pixels(emitter, slot, plan.copied_cols, planes, pixels);
                     position += slot.lanes;
                 }
                 return;
@@ -128,7 +128,7 @@ pub(super) fn fill_channels(
                 |emitter, pointers| {
                     let mut position = 0;
                     for slot in group.slots {
-                        let value = emitter.load(slot.lanes, pointers[0].at(slot.start));
+                        let value = emitter.load_slot(slot, pointers[0].at(slot.start));
                         emitter.store(value, pointers[1].at(position));
                         position += slot.lanes;
                     }

@@ -394,7 +394,7 @@ fn overlaps(cover: &Cover) -> bool {
     let mut end = 0;
     cover.groups().flatten().any(|slot| {
         let shares = slot.start < end;
-        end = slot.start + slot.lanes;
+        end = slot.start + slot.valid;
         shares
     })
 }

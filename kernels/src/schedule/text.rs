@@ -56,7 +56,7 @@ named! {
     }
     Fusion { Fused = "fused", Staged = "staged" }
     Split { Rows = "rows", Channels = "channels" }
-    Tail { Overlap = "overlap", Narrow = "narrow", Overrun = "overrun" }
+    Tail { Overlap = "overlap", Narrow = "narrow", Overrun = "overrun", Masked = "masked" }
     Taps { Registers = "registers", Memory = "memory" }
     Window { Copied = "copied", Direct = "direct" }
     Packing { Panels = "panels", RowMajor = "row_major" }

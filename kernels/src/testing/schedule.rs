@@ -24,6 +24,22 @@ pub fn random_schedule(
         .unwrap_or_else(|| crate::cost::default_schedule(workload, target, 1))
 }
 
+/// The same schedule with [`Tail::Masked`] in both stages, which is legal wherever another tail is.
+///
+/// # Panics
+///
+/// If it is not.
+pub fn with_masked_tails(checked: &CheckedSchedule) -> CheckedSchedule {
+    let mut schedule = *checked.schedule();
+    if let Some(tile) = &mut schedule.depthwise {
+        tile.tail = Tail::Masked;
+    }
+    if let Some(tile) = &mut schedule.pointwise {
+        tile.tail = Tail::Masked;
+    }
+    schedule.check(checked.workload(), checked.target()).expect("masks serve every stage")
+}
+
 /// A schedule with tiles for the workload's stages, most likely illegal.
 fn any_schedule(rng: &mut impl Rng, workload: &Workload) -> Schedule {
     use Family::{ChannelsBlocked, ChannelsPlanar, Nhwc, Pixels};
@@ -38,7 +54,7 @@ fn any_schedule(rng: &mut impl Rng, workload: &Workload) -> Schedule {
             rows: rng.random_range(1..=6),
             vectors: rng.random_range(1..=3),
             taps: pick(rng, &[Taps::Registers, Taps::Memory]),
-            tail: pick(rng, &[Tail::Overlap, Tail::Narrow, Tail::Overrun]),
+            tail: pick(rng, &[Tail::Overlap, Tail::Narrow, Tail::Overrun, Tail::Masked]),
             window: pick(rng, &[Window::Copied, Window::Direct]),
         }),
         pointwise: workload.pointwise().map(|_| PointwiseTile {
@@ -46,7 +62,7 @@ fn any_schedule(rng: &mut impl Rng, workload: &Workload) -> Schedule {
             broadcasts: rng.random_range(1..=12),
             vectors: rng.random_range(1..=4),
             unroll: rng.random_range(1..=5),
-            tail: pick(rng, &[Tail::Overlap, Tail::Narrow]),
+            tail: pick(rng, &[Tail::Overlap, Tail::Narrow, Tail::Masked]),
             packing: pick(rng, &[Packing::Panels, Packing::RowMajor]),
             order: pick(rng, &[LoopOrder::ChannelsOuter, LoopOrder::PixelsOuter]),
         }),

@@ -3,7 +3,9 @@
 use dsconv_kernels::Schedule;
 
 /// Names faults and where they occur: `segv:t7 hang-sample:b6,v2` crashes while preparing
-/// schedules with `t7` in their text, and hangs while sampling those with `b6,v2`.
+/// schedules with `t7` in their text, and hangs while sampling those with `b6,v2`. `slow-sample`
+/// makes samples longer. `-again` is the second verification, where `flip-again` changes one bit of
+/// an output.
 const VARIABLE: &str = "DSCONV_TEST_FAULTS";
 
 /// The faults of this process; none unless the variable is set.
@@ -17,22 +19,44 @@ impl Faults {
     }
 
     pub(super) fn at_preparation(&self, schedule: &Schedule) {
-        self.at(schedule, |name| Some(name).filter(|name| !name.ends_with("-sample")));
+        if let Some(fault) = self.named(schedule, |name| (!name.contains('-')).then_some(name)) {
+            commit(fault);
+        }
     }
 
-    pub(super) fn at_sample(&self, schedule: &Schedule) {
-        self.at(schedule, |name| name.strip_suffix("-sample"));
+    /// Gives how many times longer a sample is.
+    pub(super) fn at_sample(&self, schedule: &Schedule) -> u64 {
+        match self.named(schedule, |name| name.strip_suffix("-sample")) {
+            Some("slow") => return 2,
+            Some(fault) => commit(fault),
+            None => {}
+        }
+        1
     }
 
-    fn at(&self, schedule: &Schedule, here: impl Fn(&str) -> Option<&str>) {
+    /// Gives what happens to outputs.
+    pub(super) fn at_second_look(&self, schedule: &Schedule) -> fn(&mut [f32]) {
+        match self.named(schedule, |name| name.strip_suffix("-again")) {
+            Some("flip") => |output| output[0] = f32::from_bits(output[0].to_bits() ^ 1),
+            Some(fault) => {
+                commit(fault);
+                |_| {}
+            }
+            None => |_| {},
+        }
+    }
+
+    fn named<'a>(
+        &'a self,
+        schedule: &Schedule,
+        here: impl Fn(&'a str) -> Option<&'a str>,
+    ) -> Option<&'a str> {
         if self.0.is_empty() {
-            return;
+            return None;
         }
         let text = schedule.to_string();
         let named = self.0.iter().filter(|(_, part)| text.contains(part.as_str()));
-        if let Some(fault) = named.filter_map(|(name, _)| here(name)).next() {
-            commit(fault);
-        }
+        named.filter_map(|(name, _)| here(name)).next()
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) enum Request {
     Prepare { id: u64, schedule: Schedule },
     /// Run so many times.
     Sample { id: u64, repeats: u64 },
+    /// Verify once more, on other data.
+    VerifyAgain { id: u64 },
     /// Tell why the samples since the last such request cannot be trusted.
     Contamination,
     /// Forget kernels.
@@ -42,6 +44,8 @@ pub(super) enum Reply {
     Ready,
     /// Compiled, and equal to the reference.
     Prepared,
+    /// Equal to the reference on other data, too.
+    Verified,
     /// What became of the schedule instead.
     Failed(Fate),
     /// Time of the runs asked for.

@@ -87,10 +87,20 @@ impl Worker {
             Request::Sample { id, repeats } => match self.kernels.get_mut(&id) {
                 None => Reply::Refused { message: format!("there is no kernel {id}") },
                 Some((schedule, kernel)) => {
-                    self.faults.at_sample(schedule);
+                    let longer = self.faults.at_sample(schedule);
                     match self.bench.sample(kernel, repeats, None) {
-                        Ok(ns) => Reply::Sample { ns },
+                        Ok(ns) => Reply::Sample { ns: longer * ns },
                         Err(outcome) => Reply::Failed(Fate::from(&outcome)),
+                    }
+                }
+            },
+            Request::VerifyAgain { id } => match self.kernels.get_mut(&id) {
+                None => Reply::Refused { message: format!("there is no kernel {id}") },
+                Some((schedule, kernel)) => {
+                    let spoil = self.faults.at_second_look(schedule);
+                    match self.bench.look_again(kernel, spoil) {
+                        Ok(()) => Reply::Verified,
+                        Err(mismatch) => Reply::Failed(Fate::from(&Outcome::Wrong(mismatch))),
                     }
                 }
             },

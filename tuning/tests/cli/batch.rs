@@ -1,9 +1,11 @@
 //! Batches: order, shards as processes of their own, what is skipped and what is refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 use std::process::Command;
 
 use dsconv::Database;
+use dsconv_tuning::batch::{Item, parse_toml};
 
 use crate::sandbox::Sandbox;
 
@@ -112,6 +114,73 @@ fn the_winner_of_a_similar_workload_is_tried_first() {
     let schedule = &report["record"]["schedule"];
     let of_either = *schedule == winner || *schedule == default["default_schedule"];
     assert!(of_either, "{report}");
+}
+
+#[test]
+fn names_of_a_toml_file_appear_in_what_is_said() {
+    let sandbox = Sandbox::new();
+    let text = "first = 'f32 nchw 1x8x6x6 pw:8'\nsecond = '2 f32 nchw 1x4x6x6 dw:3x3,p1 pw:8'\n";
+    std::fs::write(sandbox.path("blocks.toml"), text).expect("the batch");
+    let line = format!("--batch blocks.toml {QUICK} --cache c.toml");
+    let dry = sandbox.autotune(&format!("{line} --dry-run")).stdout();
+    let expected =
+        "# second\n2 f32 nchw 1x4x6x6 dw:3x3,p1 pw:8\n# first\n1 f32 nchw 1x8x6x6 pw:8\n";
+    assert_eq!(dry, expected);
+    let report = sandbox.autotune(&format!("{line} --json --shard 1/2")).json();
+    assert_eq!(report["records"][0]["name"], "second", "{report}");
+    assert_eq!(report["records"][0]["workload"], "f32 nchw 1x4x6x6 dw:3x3,p1 pw:8", "{report}");
+    let text = sandbox.autotune(&line).stdout();
+    assert!(
+        text.starts_with("1/2  second  f32 nchw 1x4x6x6 dw:3x3,p1 pw:8: in the cache"),
+        "{text}"
+    );
+    assert!(text.contains("2/2  first  f32 nchw 1x8x6x6 pw:8: "), "{text}");
+    std::fs::write(sandbox.path("bad.toml"), "a = 'f32 nchw 1x8x6x6 pw:8'\nb = 1\n")
+        .expect("a file");
+    sandbox.autotune("--batch bad.toml").fails(1, &["bad.toml: line 2: ", "expected `name ="]);
+}
+
+/// The items of a file in `benches`.
+fn benches(file: &str) -> (String, Vec<Item>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches").join(file);
+    let path = path.to_str().expect("the path is text").to_owned();
+    let text = std::fs::read_to_string(&path).expect("the file is there");
+    (path, parse_toml(&text).unwrap_or_else(|error| panic!("{file}: {error}")))
+}
+
+#[test]
+fn the_blocks_of_networks_are_a_batch_of_distinct_workloads_with_telling_names() {
+    let (path, networks) = benches("networks.toml");
+    let (_, blocks) = benches("blocks.toml");
+    let known: HashSet<_> = blocks.iter().map(|item| item.workload).collect();
+    assert!(networks.len() > 80);
+    for Item { name, workload, weight } in &networks {
+        let name = name.as_deref().expect("the file is TOML");
+        assert!(!known.contains(workload), "{name} is in blocks.toml");
+        assert_eq!(*weight, 1.0, "{name} occurs twice");
+        let (Some(depthwise), Some(pointwise)) = (workload.depthwise(), workload.pointwise())
+        else {
+            panic!("{name} has not both stages");
+        };
+        let ([_, channels, rows, cols], outputs) = (workload.input_shape(), pointwise.channels);
+        let [size, _] = depthwise.kernel;
+        let part = |has: bool, text: String| if has { text } else { String::new() };
+        let told = [
+            format!("_{rows}x{cols}_{channels}_{outputs}"),
+            part(size != 3, format!("_{size}x{size}")),
+            part(depthwise.stride == [2, 2], "_s2".to_owned()),
+            part(depthwise.dilation != [1, 1], format!("_r{}", depthwise.dilation[0])),
+            part(pointwise.residual, "_res".to_owned()),
+        ];
+        assert!(name.ends_with(&told.concat()), "{name}: {workload}");
+        // Padding keeps the plane but for the stride, as all of these networks do.
+        let [height, width] = workload.output_extent();
+        let [down, right] = depthwise.stride.map(|stride| stride as usize);
+        assert_eq!([height, width], [rows.div_ceil(down), cols.div_ceil(right)], "{name}");
+    }
+    let sandbox = Sandbox::new();
+    let text = sandbox.autotune(&format!("--batch {path} --dry-run")).stdout();
+    assert_eq!(text.lines().count(), 2 * networks.len(), "{text}");
 }
 
 #[test]

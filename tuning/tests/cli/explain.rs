@@ -43,7 +43,23 @@ fn parts_can_be_left_out() {
     let asm = sandbox.autotune(&format!("explain {SHAPE} --asm-only")).stdout();
     assert!(!asm.is_empty() && !asm.contains("function ") && !asm.contains("workload  "), "{asm}");
     let neither = sandbox.autotune(&format!("explain {SHAPE} --no-clif --no-asm")).stdout();
-    assert!(!neither.contains("function ") && !neither.contains("machine code"), "{neither}");
+    assert!(!neither.contains("block0") && !neither.contains("machine code"), "{neither}");
+}
+
+#[test]
+fn what_bounds_a_kernel_is_told_by_part_and_by_loop() {
+    let sandbox = Sandbox::new();
+    let line = format!("explain {SHAPE} --no-clif --no-asm --threads 2");
+    let text = sandbox.autotune(&line).stdout();
+    let estimate = text.lines().find(|line| line.starts_with("estimate  ")).expect("an estimate");
+    // 2 x 100 pixels x 8 channels x (9 taps + 16 outputs) multiply-adds over lanes, ports, threads.
+    let lanes = f64::from(dsconv::cpu::host_target().lanes);
+    let least = format!("multiply-adds alone {:.0}", 20_000.0 / (2.0 * lanes) / 2.0);
+    assert!(estimate.contains(" on 2 threads: ") && estimate.ends_with(&least), "{text}");
+    if cfg!(target_arch = "x86_64") {
+        assert!(text.contains("\nloops     of function 0, innermost"), "{text}");
+        assert!(text.contains("multiply-adds  arithmetic  shuffles"), "{text}");
+    }
 }
 
 #[test]

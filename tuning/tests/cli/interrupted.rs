@@ -124,6 +124,27 @@ fn a_continued_run_says_so_and_anew_forgets_it() {
 }
 
 #[test]
+fn a_run_of_other_generated_code_is_not_continued() {
+    let sandbox = Sandbox::new();
+    let run = Running::start(&sandbox, &format!("{LONG} --budget 60s"));
+    run.wait_for_trials(30);
+    run.signal("-KILL");
+    run.end();
+    let path = journal(&sandbox.path("")).expect("a journal");
+    let text = std::fs::read_to_string(&path).expect("the journal");
+    let now = dsconv::CODE_GENERATION;
+    let field = |generation: u32| format!("\"code_generation\":{generation},");
+    assert!(text.contains(&field(now)), "{text}");
+    std::fs::write(&path, text.replace(&field(now), &field(99))).expect("the journal");
+
+    let ended =
+        sandbox.autotune(&format!("{LONG} --budget 60s --trials 5").replace(" --quiet", ""));
+    let told = format!("not continued: its code was of version 99, now it is {now}");
+    assert!(ended.stderr.contains(&told), "{ended:?}");
+    assert!(ended.stdout().contains("5 tried"));
+}
+
+#[test]
 fn ctrl_c_keeps_the_best_so_far() {
     for signal in ["-INT", "-TERM"] {
         let sandbox = Sandbox::new();

@@ -32,8 +32,14 @@ fn record() -> Record {
 }
 
 fn cache(sandbox: &Sandbox) {
+    cache_of(sandbox, [record()]);
+}
+
+fn cache_of<const N: usize>(sandbox: &Sandbox, records: [Record; N]) {
     let mut database = Database::new(CpuModel::host());
-    database.insert(record());
+    records.into_iter().for_each(|record| {
+        database.insert(record);
+    });
     database.commit(&sandbox.path("c.toml")).expect("a cache");
 }
 
@@ -48,6 +54,26 @@ fn a_cache_is_a_table_with_one_line_per_record() {
     {
         assert!(line.contains(cell), "{cell:?} in {text}");
     }
+}
+
+#[test]
+fn a_record_of_a_busy_machine_is_marked_and_the_mark_explained() {
+    let sandbox = Sandbox::new();
+    cache(&sandbox);
+    let legend = "* timed while something else used the machine";
+    assert!(!sandbox.autotune("show --cache c.toml").stdout().contains('*'));
+    let mut contended = record();
+    contended.threads = 2;
+    contended.provenance.contended = true;
+    cache_of(&sandbox, [record(), contended]);
+    let text = sandbox.autotune("show --cache c.toml").stdout();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("f32 nchw")).collect();
+    let marked: Vec<bool> = lines.iter().map(|line| line.contains(" 8.00* ")).collect();
+    assert_eq!(marked, [false, true], "{text}");
+    assert!(text.contains(&format!("{legend} (1 of 2)")), "{text}");
+    let records = &sandbox.autotune("show --cache c.toml --json").json()["records"];
+    assert_eq!(records[0]["contended"], false, "{records}");
+    assert_eq!(records[1]["contended"], true, "{records}");
 }
 
 #[test]

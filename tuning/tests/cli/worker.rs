@@ -1,5 +1,6 @@
 //! Candidates that crash or never end cost themselves and nothing else.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::sandbox::{Ended, Sandbox};
@@ -57,6 +58,47 @@ fn a_crash_in_the_middle_of_a_race_costs_one_candidate() {
     let report = with_faults(SMALL, &format!("abort-sample:{}", part.trim()));
     assert!(count(&report, "crashed") > 0, "{report}");
     assert_eq!(count(&report, "crashed") + count(&report, "measured"), 40, "{report}");
+}
+
+#[test]
+fn a_winner_that_is_wrong_on_other_data_is_not_kept() {
+    let sandbox = Sandbox::new();
+    let line = SMALL.replace("--json", "--anew --json");
+    sandbox.autotune(&format!("{line} --record-landscape l.txt")).json();
+    let landscape = std::fs::read_to_string(sandbox.path("l.txt")).expect("the landscape");
+    let lines = |word: &str| {
+        let lines = landscape.lines().filter_map(move |line| line.strip_prefix(word));
+        lines.map(str::trim).collect::<Vec<_>>()
+    };
+    // Whatever a schedule may have that the default has not is wrong at the second look.
+    let default = lines("default ")[0];
+    let words = ["head ", "dw ", "pw "].map(lines).concat().join(" ");
+    let others: HashSet<&str> =
+        words.split_whitespace().filter(|word| !default.contains(word)).collect();
+    let mut faults: Vec<String> = others.iter().map(|word| format!("flip-again:{word}")).collect();
+    // And those of the default's pointwise tile, itself among them, are slow.
+    let pointwise = default.split(' ').find(|word| word.starts_with("pw:")).expect("a tile");
+    faults.push(format!("slow-sample:{pointwise}"));
+    let mut command = sandbox.command(&line);
+    let report = Ended::of(command.env("DSCONV_TEST_FAULTS", faults.join(" "))).json();
+    assert!(count(&report, "wrong") > 0, "{report}");
+    assert_eq!(count(&report, "wrong") + count(&report, "measured"), 40, "{report}");
+    let failure = report["failures"][0]["outcome"].to_string();
+    assert!(failure.contains("second look, on ordinary numbers of seed 1: 1 elem"), "{failure}");
+    let text = sandbox.autotune("show --cache c.toml").stdout();
+    let kept = text.lines().find(|line| line.contains("f32 nchw")).expect("a record");
+    assert!(others.iter().all(|word| !kept.contains(word)), "{kept}: {others:?}");
+}
+
+#[test]
+fn a_default_that_is_wrong_on_other_data_is_an_error() {
+    let sandbox = Sandbox::new();
+    for (fault, message) in [("flip", "at a second look"), ("segv", "SIGSEGV")] {
+        let mut command = sandbox.command("--shape 1x4x6x6 --trials 5 --cache c.toml");
+        let ended = Ended::of(command.env("DSCONV_TEST_FAULTS", format!("{fault}-again:fused")));
+        ended.fails(1, &["the untuned default failed", message]);
+        assert!(!sandbox.path("c.toml").exists());
+    }
 }
 
 #[test]

@@ -53,6 +53,10 @@ pub struct FakeBench<F> {
     pub runs: Vec<(Schedule, u64, u64)>,
     pub fails_to_compile: fn(&Schedule) -> bool,
     pub computes_wrong: fn(&Schedule) -> bool,
+    /// Whether a schedule computes nonsense on other data.
+    pub refuted: fn(&Schedule) -> bool,
+    /// Schedules that were verified again.
+    pub verified_again: Vec<Schedule>,
     /// Whether a schedule that has run so often crashes now.
     pub crashes: fn(&Schedule, usize) -> bool,
     pub repeatable: bool,
@@ -77,6 +81,8 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
             runs: Vec::new(),
             fails_to_compile: NONE,
             computes_wrong: NONE,
+            refuted: NONE,
+            verified_again: Vec::new(),
             crashes: |_, _| false,
             repeatable: true,
             second_speed: None,
@@ -146,6 +152,19 @@ impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
             self.run(kernel);
         }
         Ok(self.clock.now_ns() - start)
+    }
+
+    fn verify_again(&mut self, kernel: &mut Schedule) -> Result<(), Outcome> {
+        self.clock.advance(self.verify_ns);
+        self.verified_again.push(*kernel);
+        if (self.refuted)(kernel) {
+            return Err(Outcome::Wrong(Mismatch::NotRun("on other data".to_owned())));
+        }
+        Ok(())
+    }
+
+    fn second_look_time(&self) -> Duration {
+        Duration::from_nanos(2 * self.verify_ns)
     }
 
     fn is_repeatable(&self) -> bool {

@@ -12,9 +12,9 @@ use super::super::transpose::{self, Run};
 use super::super::window::{self, Rows};
 use super::super::{Buffers, Group, Tile, for_each_group, for_numbered_group};
 use super::lines::{Block, Lines};
-use super::{Channel, over_groups, parts, positions};
-use crate::cover::{self, Cover, Slot};
-use crate::plan::Plan;
+use super::{Channel, over_groups, parts};
+use crate::cover::{self, Cover, Slot, positions};
+use crate::plan::{Place, Plan};
 use crate::schedule::Window;
 
 /// Where the vectors of a channel group start: in the window, in the record, in the output.
@@ -95,7 +95,7 @@ pub(in super::super) fn channels(
         let (output, pitch) = if through_staging {
             (buffers.private.at(plan.staging), width)
         } else {
-            (pointers[1], plan.middle_channels)
+            (pointers[1], plan.middle.pitch)
         };
         let zeros = buffers.private.at(window.offset);
         let ends = Ends { first: rows.first(), input, output, pitch, zeros };
@@ -110,7 +110,7 @@ pub(in super::super) fn channels(
             let count = tile.rows * plan.cols;
             transpose::to_planes(
                 emitter,
-                slot.lanes,
+                slot,
                 count,
                 pixels,
                 planes,
@@ -189,7 +189,13 @@ impl Channel<'_> {
         let behind = -(padding as isize);
         starts.extend(lines.pointers.iter().map(|&pointer| (pointer.offset(behind), step)));
         let is_inside = |block: usize| {
-            !self.is_direct() || self.plan.columns_are_inside(block * blocks.width, blocks.width)
+            let first = block * blocks.width;
+            !self.is_direct()
+                || self.plan.columns_are_inside(first, blocks.width)
+                    && sides.slots.iter().all(|slot| {
+                        let last = self.plan.window_cols(blocks.width) - 1;
+                        self.behind(first, last, slot) >= slot.lanes
+                    })
         };
         over_groups(
             emitter,
@@ -208,6 +214,13 @@ impl Channel<'_> {
                 starts.iter().map(|&(pointer, step)| pointer.at(first * step)).collect();
             self.channel_block(emitter, columns, sides, lines, &pointers, pitch);
         }
+    }
+
+    /// Elements of a row of the input from a vector on, in a column inside: surplus lanes may read
+    /// the pixels that follow in the row. The window is that of the output columns from `first` on.
+    fn behind(&self, first: usize, window_col: usize, slot: &Slot) -> usize {
+        let col = first * self.plan.stride[1] + window_col - self.plan.pad[1];
+        (self.plan.in_cols - col) * self.plan.channels - slot.start
     }
 
     /// The micro-kernel on channels: some output columns of the group's vectors. The first pointer is
@@ -236,13 +249,23 @@ impl Channel<'_> {
         } else {
             self.channel_tap_loops(emitter, columns.count, sides, pointers[1], sums)
         };
+        // In the scratch there is room behind each pixel.
+        let has_room = match self.plan.middle.place {
+            Place::Output => self.plan.planar_tensors(),
+            place => place == Place::Private,
+        };
         for col in 0..columns.count {
             for (index, slot) in sides.slots.iter().enumerate() {
                 let sum = sums[col * vectors + index];
                 let slope = at(self.slopes(), index);
                 let value =
-                    Lanes::Channels.finish(emitter, slot.lanes, sum, None, self.activation, slope);
-                emitter.store(value, pointers[0].at(col * pitch + sides.output[index]));
+                    Lanes::Channels.finish(emitter, slot, sum, None, self.activation, slope);
+                let to = pointers[0].at(col * pitch + sides.output[index]);
+                if has_room {
+                    emitter.store(value, to);
+                } else {
+                    emitter.store_slot(value, slot, to);
+                }
             }
         }
     }
@@ -270,15 +293,19 @@ impl Channel<'_> {
                 if uses.is_empty() {
                     continue;
                 }
-                let is_there = !self.is_direct()
-                    || columns.first.is_none_or(|first| self.plan.is_col_inside(first, window_col));
+                let first = columns.first.filter(|_| self.is_direct());
+                let is_there = first.is_none_or(|first| self.plan.is_col_inside(first, window_col));
                 let pixel = line
                     .filter(|_| is_there)
                     .map(|line| line.at(window_col * self.window.col_pitch));
                 for (index, slot) in sides.slots.iter().enumerate() {
-                    let value = match pixel {
-                        Some(pixel) => emitter.load(slot.lanes, pixel.at(sides.input[index])),
-                        None => emitter.constant(slot.lanes, 0.0),
+                    let value = match (pixel.map(|pixel| pixel.at(sides.input[index])), first) {
+                        (Some(from), None) => emitter.load(slot.lanes, from),
+                        (Some(from), Some(first)) => {
+                            let behind = self.behind(first, window_col, slot) as isize;
+                            emitter.load_inside(slot.lanes, from, 0..behind)
+                        }
+                        (None, _) => emitter.constant(slot.lanes, 0.0),
                     };
                     for &(col, tap_col) in &uses {
                         let tap = tap_row * kernel_cols + tap_col;
@@ -320,7 +347,12 @@ impl Channel<'_> {
                     for col in 0..cols {
                         let pixel =
                             pointers[1].at(col * self.plan.stride[1] * self.window.col_pitch);
-                        let value = emitter.load(slot.lanes, pixel.at(sides.input[index]));
+                        let from = pixel.at(sides.input[index]);
+                        let value = if self.is_direct() {
+                            emitter.load_slot(slot, from)
+                        } else {
+                            emitter.load(slot.lanes, from)
+                        };
                         let sum = &mut sums[col * sides.slots.len() + index];
                         *sum = emitter.mul_add(value, weight, *sum);
                     }

@@ -72,7 +72,7 @@ pub(in super::super) fn planar(
         let filters = [(pointers[0], record_len), (pointers[2], pitch)];
         emitter.for_each(plan.multiplier, &filters, |emitter, pointers| {
             let mut channel = Channel::new(plan, pointers[0], 1, window);
-            channel.load_taps(emitter, &[Slot { start: 0, lanes: 1 }], Lanes::Pixels);
+            channel.load_taps(emitter, &[Slot::full(0, 1)], Lanes::Pixels);
             channel.planar_rows(emitter, tile.rows, rows.first(), input, pointers[1], scratch);
         });
     };
@@ -205,15 +205,9 @@ impl Channel<'_> {
                 if self.takes_pairs(slot.lanes) {
                     sum = shuffle::order_pairs(emitter, slot.lanes, sum);
                 }
-                let value = Lanes::Pixels.finish(
-                    emitter,
-                    slot.lanes,
-                    sum,
-                    None,
-                    self.activation,
-                    self.slopes(),
-                );
-                emitter.store(value, pointers[0].at(row * self.plan.cols + slot.start));
+                let value =
+                    Lanes::Pixels.finish(emitter, slot, sum, None, self.activation, self.slopes());
+                emitter.store_slot(value, slot, pointers[0].at(row * self.plan.cols + slot.start));
             }
         }
     }
@@ -275,7 +269,7 @@ impl Channel<'_> {
         tap_col: usize,
         pairs: &mut Pairs,
     ) -> Value {
-        let Slot { start, lanes } = columns.slots[slot];
+        let Slot { start, lanes, .. } = columns.slots[slot];
         let Some(line) = line else { return emitter.constant(lanes, 0.0) };
         if !self.is_direct() {
             return emitter.load(lanes, line.at(self.tap_column(tap_col) + start));
@@ -353,8 +347,12 @@ impl Channel<'_> {
                    mut sums: Vec<Value>| {
             for tap in 0..taps {
                 for (sum, slot) in sums.iter_mut().zip(slots) {
-                    let value =
-                        emitter.load(slot.lanes, input.at(self.tap_column(tap) + slot.start));
+                    let from = input.at(self.tap_column(tap) + slot.start);
+                    let value = if self.is_direct() {
+                        emitter.load_slot(slot, from)
+                    } else {
+                        emitter.load(slot.lanes, from)
+                    };
                     let weight = emitter.broadcast(slot.lanes, weights.at(tap));
                     *sum = emitter.mul_add(value, weight, *sum);
                 }

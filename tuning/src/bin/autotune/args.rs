@@ -84,7 +84,8 @@ pub(crate) struct TuneArgs {
     pub(crate) workload: WorkloadArgs,
 
     /// Tunes the workloads of a file instead, one a line, in their text form or as benchdnn's
-    /// descriptors, a weight before them if it is not 1; the heaviest first, and none twice
+    /// descriptors, a weight before them if it is not 1; the heaviest first, and none twice. A file
+    /// whose name ends in .toml holds lines of name = "workload"
     #[arg(
         long,
         value_name = "FILE",

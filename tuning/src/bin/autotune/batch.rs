@@ -14,15 +14,26 @@ use crate::show::RecordReport;
 /// What became of a batch.
 #[derive(Default, Serialize)]
 struct BatchReport {
-    records: Vec<RecordReport>,
+    records: Vec<Tuned>,
     /// Workloads that the cache had already.
     known: Vec<String>,
     failed: Vec<Failed>,
 }
 
+/// A record, with the name that the file gives its workload.
+#[derive(Serialize)]
+struct Tuned {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(flatten)]
+    record: RecordReport,
+}
+
 /// A workload that could not be tuned.
 #[derive(Serialize)]
 struct Failed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     workload: String,
     reason: String,
 }
@@ -32,7 +43,11 @@ pub(crate) fn tune(args: &TuneArgs, file: &Path) -> Result<(), Failure> {
     let items = items(args, file)?;
     let talks = !args.verbosity.quiet && !args.verbosity.json;
     if args.dry_run {
-        let lines = items.iter().map(|item| format!("{} {}\n", item.weight, item.workload));
+        // Lines that are a batch themselves, in which a name is a comment.
+        let lines = items.iter().map(|Item { name, workload, weight }| {
+            let name = name.as_ref().map_or_else(String::new, |name| format!("# {name}\n"));
+            format!("{name}{weight} {workload}\n")
+        });
         return output::print(&lines.collect::<String>());
     }
     let session = Session::start(args)?;
@@ -40,10 +55,11 @@ pub(crate) fn tune(args: &TuneArgs, file: &Path) -> Result<(), Failure> {
     let mut interrupted = false;
     for (index, item) in items.iter().enumerate() {
         let workload = &item.workload;
-        let place = format!("{}/{}", index + 1, items.len());
+        let named = item.name.as_ref().map_or_else(String::new, |name| format!("{name}  "));
+        let place = format!("{}/{}  {named}", index + 1, items.len());
         if !args.anew && session.has_record(workload) {
             if talks {
-                output::print(&format!("{place}  {workload}: in the cache already\n"))?;
+                output::print(&format!("{place}{workload}: in the cache already\n"))?;
             }
             report.known.push(workload.to_string());
             continue;
@@ -54,20 +70,21 @@ pub(crate) fn tune(args: &TuneArgs, file: &Path) -> Result<(), Failure> {
                 let record = RecordReport::of(&done.tuned.record);
                 if talks {
                     output::print(&format!(
-                        "{place}  {workload}: {:.2} us, {:.2}x the default's speed, {:.1} s\n",
+                        "{place}{workload}: {:.2} us, {:.2}x the default's speed, {:.1} s\n",
                         record.median_us,
                         record.speedup_over_default,
                         done.elapsed.as_secs_f64(),
                     ))?;
                 }
-                report.records.push(record);
+                report.records.push(Tuned { name: item.name.clone(), record });
                 done.committed.error
             }
             Err(failure) => Some(failure.to_string()),
         };
         if let Some(reason) = reason {
-            eprintln!("{place}  {workload}: {reason}");
-            report.failed.push(Failed { workload: workload.to_string(), reason });
+            eprintln!("{place}{workload}: {reason}");
+            let (name, workload) = (item.name.clone(), workload.to_string());
+            report.failed.push(Failed { name, workload, reason });
         }
         if interrupted {
             break;
@@ -92,11 +109,14 @@ pub(crate) fn tune(args: &TuneArgs, file: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The workloads of the file that are this process's to tune, in their order.
+/// The workloads of the file that are this process's to tune, in their order. A file whose name ends
+/// in `.toml` gives names.
 fn items(args: &TuneArgs, file: &Path) -> Result<Vec<Item>, Failure> {
     let in_file = |error: String| Failure::Failed(format!("{}: {error}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| in_file(error.to_string()))?;
-    let items = batch::parse(&text).map_err(|error| in_file(error.to_string()))?;
+    let is_toml = file.extension().is_some_and(|extension| extension == "toml");
+    let items = if is_toml { batch::parse_toml(&text) } else { batch::parse(&text) };
+    let items = items.map_err(|error| in_file(error.to_string()))?;
     if items.is_empty() {
         return Err(in_file("holds no workload, one a line is expected".to_owned()));
     }

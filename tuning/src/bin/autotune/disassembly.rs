@@ -73,7 +73,7 @@ fn data_line(bytes: &[u8]) -> String {
 }
 
 /// All instructions that control can reach from the first byte, by address.
-fn reachable(code: &[u8]) -> BTreeMap<u64, Instruction> {
+pub(crate) fn reachable(code: &[u8]) -> BTreeMap<u64, Instruction> {
     let mut instructions = BTreeMap::new();
     let mut starts = vec![0_u64];
     while let Some(start) = starts.pop() {

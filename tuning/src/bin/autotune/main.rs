@@ -28,6 +28,7 @@ mod import;
 mod merge;
 mod npy;
 mod output;
+mod ports;
 mod progress;
 mod prune;
 mod recheck;

@@ -1,7 +1,6 @@
 //! A record of a file put to the proof on this machine: legal, compiled, equal to the reference,
 //! timed.
 
-use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use dsconv::cpu::{self, CpuModel};
@@ -153,24 +152,15 @@ impl Proof {
 
 fn time(bench: &mut HostBench, kernel: &mut Prepared, budget: Duration) -> Measurement {
     if bench.is_repeatable() {
-        let timed = measure::time_block(budget, || {
-            bench.run(kernel);
-            Ok::<(), Infallible>(())
-        });
-        return match timed {
-            Ok(measurement) => measurement,
-            Err(never) => match never {},
-        };
+        return bench.time(kernel, budget);
     }
     let start = Instant::now();
     let mut samples_us = Vec::new();
     while samples_us.is_empty()
         || (start.elapsed() < budget && samples_us.len() < MOST_COLD_SAMPLES)
     {
-        bench.before_sample();
-        let run = Instant::now();
-        bench.run(kernel);
-        samples_us.push(run.elapsed().as_secs_f64() * 1e6);
+        let Ok(ns) = bench.sample(kernel, 1, None) else { break };
+        samples_us.push(ns as f64 / 1e3);
     }
     measure::summarize(&samples_us)
 }

@@ -110,6 +110,11 @@ impl<'a> Session<'a> {
     }
 
     fn note_past(&self, past: &Past) {
+        if let Some(reason) = &past.forgotten
+            && !self.args.verbosity.quiet
+        {
+            eprintln!("an earlier run is not continued: {reason}");
+        }
         if self.talks && !past.trials.is_empty() {
             let (trials, spent) = (past.trials.len(), seconds(past.spent));
             eprintln!("continues an earlier run: {trials} trials in {spent} (--anew forgets them)");

@@ -31,6 +31,8 @@ pub(crate) struct RecordReport {
     trials: u64,
     pub(crate) seed: u64,
     date: String,
+    /// Whether something else used the machine while it was timed.
+    contended: bool,
 }
 
 /// The second best.
@@ -78,6 +80,7 @@ impl RecordReport {
             trials: provenance.trials,
             seed: provenance.seed,
             date: provenance.date.clone(),
+            contended: provenance.contended,
         }
     }
 
@@ -118,13 +121,23 @@ pub(crate) fn show(args: &ShowArgs) -> Result<(), Failure> {
     }
     let count = report.records.len();
     let plural = if count == 1 { "" } else { "s" };
+    let contended = report.records.iter().filter(|record| record.contended).count();
+    let legend = match contended {
+        0 => String::new(),
+        _ => format!(
+            "\n{MARK} timed while something else used the machine ({contended} of {count})\n"
+        ),
+    };
     output::print(&format!(
-        "{}, {count} record{plural} for {}\n\n{}\n",
+        "{}, {count} record{plural} for {}\n\n{}\n{legend}",
         report.cache,
         report.cpu.brand,
         table(&report.records)
     ))
 }
+
+/// Stands after a time that others may have disturbed.
+const MARK: char = '*';
 
 fn table(records: &[RecordReport]) -> Table {
     let mut table = Table::new();
@@ -148,7 +161,8 @@ fn table(records: &[RecordReport]) -> Table {
             record.workload.clone(),
             record.threads.to_string(),
             record.isa.to_string(),
-            format!("{:.2}", record.median_us),
+            // The digits stay below each other.
+            format!("{:.2}{}", record.median_us, if record.contended { MARK } else { ' ' }),
             format!("{:.1}", record.gflops),
             format!("{:.2}x", record.speedup_over_default),
             runner_up,

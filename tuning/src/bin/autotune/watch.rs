@@ -104,6 +104,10 @@ impl Observer for Watch {
         self.progress.trial(trial, status);
     }
 
+    fn refuted(&mut self, trial: &Trial, status: &Status) {
+        self.write(trial, status);
+    }
+
     fn is_cancelled(&mut self) -> bool {
         self.interrupt.is_asked()
     }
