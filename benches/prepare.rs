@@ -76,7 +76,7 @@ fn database(blocks: impl Iterator<Item = Workload>) -> Database {
             isa: target.isa,
             threads: 1,
             objective: Objective::Warm,
-            schedule: *cost::default_schedule(&workload, &target).schedule(),
+            schedule: *cost::default_schedule(&workload, &target, 1).schedule(),
             measurement: Measurement { median_us: 1.0, min_us: 1.0, spread_us: 0.0, samples: 1 },
             runner_up: None,
             provenance: Provenance {

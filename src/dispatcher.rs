@@ -323,7 +323,7 @@ impl Dispatcher {
         workload: &Workload,
     ) -> impl Iterator<Item = (CheckedSchedule, Origin)> {
         let target = self.target;
-        let workload = *workload;
+        let (workload, threads) = (*workload, self.threads);
         let default = (self.on_miss == OnMiss::Heuristic).then_some(());
         self.exact(&workload)
             .into_iter()
@@ -338,7 +338,8 @@ impl Dispatcher {
                 }
             })
             .chain(default.into_iter().map(move |()| {
-                (dsconv_kernels::cost::default_schedule(&workload, &target), Origin::Heuristic)
+                let default = dsconv_kernels::cost::default_schedule(&workload, &target, threads);
+                (default, Origin::Heuristic)
             }))
     }
 

@@ -123,10 +123,10 @@ fn a_miss_is_an_error_with_the_command_that_tunes_or_the_analytic_default() {
     let text = miss.to_string();
     assert!(text.contains(&wanted.to_string()), "{text}");
     assert!(text.ends_with(&format!("autotune --workload '{wanted}' --threads 2")), "{text}");
-    let dispatcher = builder().on_miss(OnMiss::Heuristic).build().unwrap();
+    let dispatcher = builder().threads(2).on_miss(OnMiss::Heuristic).build().unwrap();
     let (default, origin) = dispatcher.lookup(&wanted).unwrap();
     assert_eq!(origin, Origin::Heuristic);
-    assert_eq!(default, dsconv::cost::default_schedule(&wanted, &target()));
+    assert_eq!(default, dsconv::cost::default_schedule(&wanted, &target(), 2));
 }
 
 #[test]

@@ -13,34 +13,46 @@ use crate::workload::{Layout, Workload};
 
 mod estimate;
 mod machine;
+mod makespan;
 
 pub use estimate::{Estimate, estimate};
 
 /// Rows of tiles that the default is chosen from, beside fractions of the plane.
 const TILE_ROWS: [usize; 6] = [1, 2, 4, 7, 14, 28];
 
-/// Rows and vectors of depthwise register tiles that it is chosen from.
-const DEPTHWISE_TILES: [(u8, u8); 9] =
-    [(1, 1), (2, 1), (4, 1), (7, 1), (14, 1), (2, 2), (4, 2), (7, 2), (14, 2)];
+/// Tiles for each thread that it is chosen from, too: so many share the rows evenly.
+const TILES_A_THREAD: [usize; 4] = [1, 2, 3, 4];
 
-/// Broadcasts and vectors of pointwise register tiles that it is chosen from.
-const REGISTER_TILES: [(u8, u8); 10] =
-    [(4, 2), (6, 2), (7, 2), (8, 2), (10, 2), (14, 2), (4, 4), (7, 3), (8, 3), (14, 1)];
+/// Rows and vectors of depthwise register tiles that it is chosen from.
+const DEPTHWISE_ROWS: [u8; 6] = [1, 2, 4, 6, 7, 14];
+const DEPTHWISE_VECTORS: [u8; 2] = [1, 2];
+
+/// Pointwise register tiles that are estimated, those that waste least.
+const REGISTER_TILES: usize = 10;
+
+/// Vectors of pointwise register tiles.
+const MOST_VECTORS: usize = 5;
+
+/// Accumulators that hide the latency of multiply-adds.
+const ACCUMULATORS: usize = 8;
+
+/// Input channels per step of the pointwise reduction.
+const UNROLL: u8 = 4;
 
 /// Times that every axis is gone through at most.
 const ROUNDS: usize = 2;
 
-/// Rows of a depthwise register tile beyond which more rows gain little.
-const DEPTHWISE_ROWS: usize = 4;
+/// Cycles over the least beyond which a start is given up after the first round.
+const HOPELESS: f64 = 1.25;
 
-/// Smallest output plane for vectors of pixels: below, too many lanes are left over.
-const SMALLEST_PIXEL_PLANE: usize = 64;
+/// Rows of a depthwise register tile beyond which more rows gain little.
+const ENOUGH_ROWS: usize = 4;
 
 /// Register tiles of the pointwise stage, broadcasts x vectors, best first: enough accumulators to
 /// hide the latency of multiply-adds, few loads a multiply-add.
 const POINTWISE_TILES: [(u8, u8); 5] = [(8, 3), (6, 2), (4, 2), (2, 2), (1, 1)];
 
-/// The schedule of an untuned workload. Every workload has one.
+/// The schedule of an untuned workload for so many threads. Every workload has one.
 ///
 /// From a rule of thumb in each family, one axis after the other is set to the value of the least
 /// [estimate], which takes a millisecond or two.
@@ -48,144 +60,307 @@ const POINTWISE_TILES: [(u8, u8); 5] = [(8, 3), (6, 2), (4, 2), (2, 2), (1, 1)];
 /// # Panics
 ///
 /// If even the smallest schedule is illegal, which would be a bug of this crate.
-pub fn default_schedule(workload: &Workload, target: &Target) -> CheckedSchedule {
-    let own = default_family(workload);
-    let improved = families(workload)
+pub fn default_schedule(workload: &Workload, target: &Target, threads: usize) -> CheckedSchedule {
+    let walk = Walk { workload, target, threads: threads.max(1) };
+    let mut found: Vec<Found> = walk
+        .starts()
         .into_iter()
-        .filter_map(|family| rule_of_thumb(workload, target, family))
-        .map(|start| improved(start, workload, target))
-        .min_by(|a, b| a.1.total_cmp(&b.1));
-    improved
-        .map(|(schedule, _)| schedule)
-        .or_else(|| rule_of_thumb(workload, target, own))
-        .unwrap_or_else(|| panic!("no default schedule for {workload}"))
-}
-
-/// Families that serve the workload's layout.
-fn families(workload: &Workload) -> Vec<Family> {
-    match workload.layout() {
-        Layout::Nhwc => vec![Family::Nhwc],
-        Layout::Nchw => vec![Family::Pixels, Family::ChannelsPlanar, Family::ChannelsBlocked],
-    }
-}
-
-/// The best by [`estimate`] of those that differ in one axis after the other, and its cycles.
-fn improved(
-    start: CheckedSchedule,
-    workload: &Workload,
-    target: &Target,
-) -> (CheckedSchedule, f64) {
-    let mut best = (start, estimate(&start, 1).cycles());
+        .map(|schedule| Found { cycles: walk.cycles(&schedule), schedule })
+        .collect();
     for _ in 0..ROUNDS {
-        let before = best.1;
-        for axis in [tile_rows, windows, depthwise_tiles, pointwise_tiles, orders] {
-            for candidate in axis(best.0.schedule(), workload) {
-                if let Ok(checked) = candidate.check(workload, target) {
-                    let cycles = estimate(&checked, 1).cycles();
-                    if cycles < best.1 {
-                        best = (checked, cycles);
+        found = found.into_iter().map(|start| walk.round(start)).collect();
+        let least = found.iter().map(|found| found.cycles).fold(f64::INFINITY, f64::min);
+        found.retain(|found| found.cycles <= HOPELESS * least);
+    }
+    found
+        .into_iter()
+        .min_by(|a, b| a.cycles.total_cmp(&b.cycles))
+        .unwrap_or_else(|| panic!("no default schedule for {workload}"))
+        .schedule
+}
+
+/// A schedule and its [`estimate`].
+struct Found {
+    schedule: CheckedSchedule,
+    cycles: f64,
+}
+
+/// What schedules are sought for.
+struct Walk<'w> {
+    workload: &'w Workload,
+    target: &'w Target,
+    threads: usize,
+}
+
+impl Walk<'_> {
+    fn cycles(&self, schedule: &CheckedSchedule) -> f64 {
+        estimate(schedule, self.threads).cycles()
+    }
+
+    /// A rule of thumb for each family and each way to hand over.
+    fn starts(&self) -> Vec<CheckedSchedule> {
+        let families: &[Family] = match self.workload.layout() {
+            Layout::Nhwc => &[Family::Nhwc],
+            Layout::Nchw => &[Family::Pixels, Family::ChannelsPlanar, Family::ChannelsBlocked],
+        };
+        let two_stages = self.workload.depthwise().is_some() && self.workload.pointwise().is_some();
+        let apart = if two_stages { Fusion::Staged } else { Fusion::Fused };
+        let mut hand_overs = vec![(Fusion::Fused, Split::Rows)];
+        if self.threads > 1 {
+            hand_overs.push((apart, Split::Channels));
+        }
+        families
+            .iter()
+            .flat_map(|&family| hand_overs.iter().map(move |&hand_over| (family, hand_over)))
+            .filter_map(|(family, hand_over)| self.rule_of_thumb(family, hand_over))
+            .collect()
+    }
+
+    /// The best of those that differ in one axis after the other.
+    fn round(&self, start: Found) -> Found {
+        let axes = [
+            Self::windows,
+            Self::tile_rows,
+            Self::tile_cols,
+            Self::depthwise_tiles,
+            Self::pointwise_tiles,
+            Self::orders,
+        ];
+        axes.into_iter().fold(start, |mut best, axis| {
+            for candidate in axis(self, best.schedule.schedule()) {
+                if candidate != *best.schedule.schedule()
+                    && let Ok(schedule) = candidate.check(self.workload, self.target)
+                {
+                    let cycles = self.cycles(&schedule);
+                    if cycles < best.cycles {
+                        best = Found { schedule, cycles };
+                    }
+                }
+            }
+            best
+        })
+    }
+
+    fn tile_rows(&self, schedule: &Schedule) -> Vec<Schedule> {
+        let [rows, _] = self.workload.output_extent();
+        let even = TILES_A_THREAD.map(|tiles| rows.div_ceil(tiles * self.threads));
+        let mut all: Vec<usize> =
+            TILE_ROWS.into_iter().chain(even).chain([rows.div_ceil(2), rows]).collect();
+        all.retain(|&tile| tile <= rows);
+        all.sort_unstable();
+        all.dedup();
+        all.into_iter()
+            .filter_map(|rows| u16::try_from(rows).ok())
+            .map(|tile_rows| Schedule { tile_rows, ..*schedule })
+            .collect()
+    }
+
+    /// Parts of a single row, in whole vectors.
+    fn tile_cols(&self, schedule: &Schedule) -> Vec<Schedule> {
+        let [rows, cols] = self.workload.output_extent();
+        if rows > 1 {
+            return Vec::new();
+        }
+        let lanes = usize::from(self.target.lanes);
+        let sizes = TILES_A_THREAD
+            .map(|tiles| cols.div_ceil(tiles * self.threads).next_multiple_of(lanes))
+            .map(|size| u16::try_from(size).ok().filter(|&size| usize::from(size) < cols));
+        sizes.map(|tile_cols| Schedule { tile_cols, ..*schedule }).to_vec()
+    }
+
+    fn depthwise_tiles(&self, schedule: &Schedule) -> Vec<Schedule> {
+        let (Some(tile), Some(stage)) = (schedule.depthwise, self.workload.depthwise()) else {
+            return Vec::new();
+        };
+        let [out_rows, out_cols] = self.workload.middle_extent();
+        let (vector_side, other_side) = match schedule.family {
+            Family::Pixels | Family::ChannelsPlanar => (out_cols, out_rows),
+            Family::ChannelsBlocked | Family::Nhwc => (self.workload.middle_channels(), out_cols),
+        };
+        // Few taps always fit; beyond half of the registers they crowd out the accumulators.
+        let registers = usize::from(self.target.vector_registers);
+        let taps: &[Taps] = match (stage.taps() >= registers, 2 * stage.taps() > registers) {
+            (true, _) => &[Taps::Memory],
+            (false, true) => &[Taps::Registers, Taps::Memory],
+            (false, false) => &[Taps::Registers],
+        };
+        let mut tiles = Vec::new();
+        for lanes in self.lanes(vector_side) {
+            let tails = tails(vector_side, lanes, schedule);
+            for rows in DEPTHWISE_ROWS.into_iter().filter(|&rows| usize::from(rows) <= other_side) {
+                for vectors in DEPTHWISE_VECTORS {
+                    if usize::from(vectors - 1) * usize::from(lanes) >= vector_side {
+                        continue;
+                    }
+                    for &taps in taps {
+                        for &tail in &tails {
+                            tiles.push(DepthwiseTile { lanes, rows, vectors, taps, tail, ..tile });
+                        }
                     }
                 }
             }
         }
-        if best.1 == before {
-            break;
-        }
+        tiles.into_iter().map(|tile| Schedule { depthwise: Some(tile), ..*schedule }).collect()
     }
-    best
-}
 
-fn tile_rows(schedule: &Schedule, workload: &Workload) -> Vec<Schedule> {
-    let [rows, _] = workload.output_extent();
-    let all = TILE_ROWS.into_iter().chain([rows.div_ceil(2), rows]);
-    all.filter_map(|rows| u16::try_from(rows).ok())
-        .map(|tile_rows| Schedule { tile_rows, ..*schedule })
-        .collect()
-}
+    fn windows(&self, schedule: &Schedule) -> Vec<Schedule> {
+        let Some(tile) = schedule.depthwise else { return Vec::new() };
+        [Window::Direct, Window::Copied]
+            .map(|window| Schedule {
+                depthwise: Some(DepthwiseTile { window, ..tile }),
+                ..*schedule
+            })
+            .to_vec()
+    }
 
-fn depthwise_tiles(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
-    let Some(tile) = schedule.depthwise else { return Vec::new() };
-    let mut tiles = Vec::new();
-    for (rows, vectors) in DEPTHWISE_TILES {
-        for taps in [Taps::Registers, Taps::Memory] {
-            for tail in [Tail::Overlap, Tail::Narrow, Tail::Overrun, Tail::Masked] {
-                tiles.push(DepthwiseTile { rows, vectors, taps, tail, ..tile });
+    fn pointwise_tiles(&self, schedule: &Schedule) -> Vec<Schedule> {
+        let (Some(tile), Some(stage)) = (schedule.pointwise, self.workload.pointwise()) else {
+            return Vec::new();
+        };
+        let [rows, cols] = self.workload.output_extent();
+        let rows = match schedule.split {
+            Split::Rows => rows.min(schedule.tile_rows.into()),
+            Split::Channels => rows,
+        };
+        let (pixels, channels) = (rows * cols, stage.channels as usize);
+        let (vector_side, broadcast_side) = match schedule.family {
+            Family::Pixels => (pixels, channels),
+            _ => (channels, pixels),
+        };
+        let mut tiles = Vec::new();
+        for lanes in self.lanes(vector_side) {
+            for (broadcasts, vectors) in self.register_tiles(lanes, vector_side, broadcast_side) {
+                for tail in tails(vector_side, lanes, schedule) {
+                    if tail != Tail::Overrun {
+                        let unroll = UNROLL;
+                        tiles.push(PointwiseTile {
+                            lanes,
+                            broadcasts,
+                            vectors,
+                            unroll,
+                            tail,
+                            ..tile
+                        });
+                    }
+                }
             }
         }
+        tiles.into_iter().map(|tile| Schedule { pointwise: Some(tile), ..*schedule }).collect()
     }
-    tiles.into_iter().map(|tile| Schedule { depthwise: Some(tile), ..*schedule }).collect()
-}
 
-fn windows(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
-    let Some(tile) = schedule.depthwise else { return Vec::new() };
-    [Window::Direct, Window::Copied]
-        .map(|window| Schedule { depthwise: Some(DepthwiseTile { window, ..tile }), ..*schedule })
-        .to_vec()
-}
+    fn orders(&self, schedule: &Schedule) -> Vec<Schedule> {
+        let Some(tile) = schedule.pointwise else { return Vec::new() };
+        [LoopOrder::ChannelsOuter, LoopOrder::PixelsOuter]
+            .map(|order| Schedule { pointwise: Some(PointwiseTile { order, ..tile }), ..*schedule })
+            .to_vec()
+    }
 
-fn pointwise_tiles(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
-    let Some(tile) = schedule.pointwise else { return Vec::new() };
-    let with = |(broadcasts, vectors), tail| {
-        let tile = PointwiseTile { broadcasts, vectors, tail, unroll: 4, ..tile };
-        Schedule { pointwise: Some(tile), ..*schedule }
-    };
-    REGISTER_TILES
-        .into_iter()
-        .flat_map(|size| [Tail::Overlap, Tail::Narrow, Tail::Masked].map(|tail| with(size, tail)))
-        .collect()
-}
+    /// The widest vectors that `extent` fills, and half of those where they do not divide it.
+    fn lanes(&self, extent: usize) -> Vec<u8> {
+        const NARROWEST: u8 = 4;
+        let mut widest = self.target.lanes;
+        while widest > NARROWEST && usize::from(widest) >= 2 * extent {
+            widest /= 2;
+        }
+        if widest > NARROWEST && usize::from(widest) > extent {
+            vec![widest, widest / 2]
+        } else {
+            vec![widest]
+        }
+    }
 
-fn orders(schedule: &Schedule, _: &Workload) -> Vec<Schedule> {
-    let Some(tile) = schedule.pointwise else { return Vec::new() };
-    [LoopOrder::ChannelsOuter, LoopOrder::PixelsOuter]
-        .map(|order| Schedule { pointwise: Some(PointwiseTile { order, ..tile }), ..*schedule })
-        .to_vec()
-}
-
-/// A plausible schedule of a family, if it has a legal one.
-fn rule_of_thumb(workload: &Workload, target: &Target, family: Family) -> Option<CheckedSchedule> {
-    let [rows, cols] = workload.output_extent();
-    let tile_bytes = cols * workload.middle_channels() * size_of::<f32>();
-    let fitting_rows = (target.l2_bytes / 2 / tile_bytes).clamp(1, rows);
-    // Tiles of the same size, as far as possible.
-    let tile_rows = rows.div_ceil(rows.div_ceil(fitting_rows)).min(u16::MAX.into()) as u16;
-    let mut candidates = Vec::new();
-    for tile_rows in [tile_rows, 1] {
-        for lanes in [target.lanes, 1] {
-            for (broadcasts, vectors) in POINTWISE_TILES {
-                candidates.push(Schedule {
-                    family,
-                    fusion: Fusion::Fused,
-                    split: Split::Rows,
-                    tile_rows,
-                    tile_cols: None,
-                    depthwise: workload
-                        .depthwise()
-                        .map(|_| depthwise_tile(workload, target, family, lanes)),
-                    pointwise: workload.pointwise().map(|_| PointwiseTile {
-                        lanes,
-                        broadcasts,
-                        vectors,
-                        unroll: 2,
-                        tail: Tail::Overlap,
-                        packing: Packing::Panels,
-                        order: LoopOrder::ChannelsOuter,
-                    }),
-                });
+    /// Broadcasts and vectors whose accumulators fit the registers, those that waste least.
+    fn register_tiles(
+        &self,
+        lanes: u8,
+        vector_side: usize,
+        broadcast_side: usize,
+    ) -> Vec<(u8, u8)> {
+        let registers = usize::from(self.target.vector_registers);
+        let used =
+            |tile: usize, extent: usize| extent as f64 / extent.next_multiple_of(tile) as f64;
+        let mut tiles = Vec::new();
+        for vectors in 1..=MOST_VECTORS {
+            for broadcasts in 1..registers {
+                let accumulators = broadcasts * vectors;
+                let fits = accumulators + broadcasts.min(vectors) < registers;
+                let is_empty = broadcasts > broadcast_side
+                    || (vectors - 1) * usize::from(lanes) >= vector_side;
+                if !fits || is_empty {
+                    continue;
+                }
+                let busy = (accumulators as f64 / ACCUMULATORS as f64).min(1.0);
+                // Two loads a cycle keep up with two multiply-adds.
+                let fed = (accumulators as f64 / (broadcasts + vectors) as f64).min(1.0);
+                let filled = used(broadcasts, broadcast_side)
+                    * used(vectors * usize::from(lanes), vector_side);
+                let tile = (broadcasts as u8, vectors as u8);
+                tiles.push((busy * fed * filled, accumulators, tile));
             }
         }
+        tiles.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
+        tiles.truncate(REGISTER_TILES);
+        tiles.into_iter().map(|(_, _, tile)| tile).collect()
     }
-    candidates.into_iter().find_map(|schedule| schedule.check(workload, target).ok())
+
+    /// A plausible schedule of a family, if it has a legal one.
+    fn rule_of_thumb(
+        &self,
+        family: Family,
+        (fusion, split): (Fusion, Split),
+    ) -> Option<CheckedSchedule> {
+        let (workload, target) = (self.workload, self.target);
+        let [rows, cols] = workload.output_extent();
+        let tile_bytes = cols * workload.middle_channels() * size_of::<f32>();
+        let fitting_rows = (target.l2_bytes / 2 / tile_bytes).clamp(1, rows);
+        let fitting_rows = match split {
+            Split::Rows => fitting_rows.min(rows.div_ceil(self.threads)),
+            Split::Channels => rows,
+        };
+        // Tiles of the same size, as far as possible.
+        let tile_rows = rows.div_ceil(rows.div_ceil(fitting_rows)).min(u16::MAX.into()) as u16;
+        let tail = match split {
+            Split::Rows => Tail::Overlap,
+            Split::Channels => Tail::Narrow,
+        };
+        let mut candidates = Vec::new();
+        for tile_rows in [tile_rows, 1] {
+            for lanes in [target.lanes, 1] {
+                for (broadcasts, vectors) in POINTWISE_TILES {
+                    candidates.push(Schedule {
+                        family,
+                        fusion,
+                        split,
+                        tile_rows,
+                        tile_cols: None,
+                        depthwise: workload
+                            .depthwise()
+                            .map(|_| depthwise_tile(workload, target, family, lanes, tail)),
+                        pointwise: workload.pointwise().map(|_| PointwiseTile {
+                            lanes,
+                            broadcasts,
+                            vectors,
+                            unroll: UNROLL,
+                            tail,
+                            packing: Packing::Panels,
+                            order: LoopOrder::ChannelsOuter,
+                        }),
+                    });
+                }
+            }
+        }
+        candidates.into_iter().find_map(|schedule| schedule.check(workload, target).ok())
+    }
 }
 
-fn default_family(workload: &Workload) -> Family {
-    let [rows, cols] = workload.output_extent();
-    match workload.layout() {
-        Layout::Nhwc => Family::Nhwc,
-        Layout::Nchw if rows * cols < SMALLEST_PIXEL_PLANE && workload.pointwise().is_some() => {
-            Family::ChannelsPlanar
-        }
-        Layout::Nchw => Family::Pixels,
+/// Ways to compute what does not fill a vector; one will do where everything does.
+fn tails(extent: usize, lanes: u8, schedule: &Schedule) -> Vec<Tail> {
+    if extent.is_multiple_of(lanes.into()) {
+        return vec![Tail::Narrow];
+    }
+    match schedule.split {
+        Split::Rows => vec![Tail::Narrow, Tail::Overlap, Tail::Overrun, Tail::Masked],
+        Split::Channels => vec![Tail::Narrow, Tail::Overrun, Tail::Masked],
     }
 }
 
@@ -194,25 +369,19 @@ fn depthwise_tile(
     target: &Target,
     family: Family,
     lanes: u8,
+    tail: Tail,
 ) -> DepthwiseTile {
     let taps = workload.depthwise().map_or(1, |stage| stage.taps());
     let registers = usize::from(target.vector_registers);
     // An input vector and, in registers, the taps stand beside the accumulators.
     let left = registers.saturating_sub(taps + 1);
     let (taps, rows) = if left >= 2 {
-        (Taps::Registers, left.min(DEPTHWISE_ROWS))
+        (Taps::Registers, left.min(ENOUGH_ROWS))
     } else {
-        (Taps::Memory, DEPTHWISE_ROWS)
+        (Taps::Memory, ENOUGH_ROWS)
     };
     let is_looped =
         workload.depthwise().is_some_and(|stage| stage.taps() > crate::codegen::UNROLLED_TAPS);
     let rows = if is_looped && family != Family::Nhwc { 1 } else { rows };
-    DepthwiseTile {
-        lanes,
-        rows: rows as u8,
-        vectors: 1,
-        taps,
-        tail: Tail::Overlap,
-        window: Window::Copied,
-    }
+    DepthwiseTile { lanes, rows: rows as u8, vectors: 1, taps, tail, window: Window::Copied }
 }

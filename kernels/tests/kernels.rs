@@ -83,9 +83,10 @@ fn default_schedules_match_the_reference() {
         let mut rng = StdRng::seed_from_u64(case);
         let workload = testing::random_workload(&mut rng, &Limits::default());
         let tensors = Tensors::ordinary(&workload, case);
+        let threads = case as usize % 3 + 1;
         for target in targets() {
-            let schedule = cost::default_schedule(&workload, &target);
-            check(&schedule, &tensors, 1, &format!("default, seed {case}"));
+            let schedule = cost::default_schedule(&workload, &target, threads);
+            check(&schedule, &tensors, threads, &format!("default, seed {case}"));
         }
     }
 }
@@ -114,7 +115,7 @@ fn kernels_too_large_to_unroll_match_the_reference() {
 fn an_instruction_set_that_the_machine_lacks_is_an_error() {
     let foreign = if cfg!(target_arch = "x86_64") { Isa::Neon } else { Isa::Avx2 };
     let workload: Workload = "f32 nchw 1x4x8x8 pw:4".parse().expect("a workload");
-    let schedule = cost::default_schedule(&workload, &Target::of(foreign));
+    let schedule = cost::default_schedule(&workload, &Target::of(foreign), 1);
     let error = Kernel::compile(&schedule).expect_err("the machine lacks it").to_string();
     assert!(error.contains(&foreign.to_string()), "{error}");
 }

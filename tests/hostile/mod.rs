@@ -79,8 +79,10 @@ pub(crate) fn workload(text: &str) {
     assert!(rows > 0 && cols > 0 && workload.input_len() > 0 && workload.output_len() > 0);
     assert!(workload.flops() > 0 || workload.depthwise_len() + workload.pointwise_len() == 0);
     for isa in ISAS {
-        let default = cost::default_schedule(&workload, &Target::of(isa));
-        assert_eq!(default.workload(), &workload);
+        for threads in [1, 2, 64] {
+            let default = cost::default_schedule(&workload, &Target::of(isa), threads);
+            assert_eq!(default.workload(), &workload);
+        }
     }
 }
 

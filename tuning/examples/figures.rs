@@ -4,6 +4,7 @@
 //! cargo run --release -p dsconv-tuning --example figures                      # all blocks
 //! cargo run --release -p dsconv-tuning --example figures -- mbv2 effl0_5x5_7  # some of them
 //! cargo run --release -p dsconv-tuning --example figures -- --exhaustive      # against all schedules
+//! cargo run --release -p dsconv-tuning --example figures -- --threads 2 --layout nhwc
 //! ```
 //!
 //! Each block of `benches/blocks.toml` is tuned three times with normal effort and other seeds (and
@@ -14,6 +15,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 
+use clap::Parser;
 use dsconv::{Objective, cpu};
 use dsconv_kernels::{Schedule, Target, Workload, cost};
 use dsconv_tuning::bench::{Bench, HostBench};
@@ -51,14 +53,25 @@ struct Figures {
     within_two_percent: Vec<Duration>,
 }
 
+/// What to tune, and how.
+#[derive(clap::Parser)]
+struct Arguments {
+    /// Parts of the names of blocks; all blocks without
+    names: Vec<String>,
+    /// Tunes once more against all schedules
+    #[arg(long)]
+    exhaustive: bool,
+    /// Threads that blocks run on
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// Layout of input and output: nchw or nhwc
+    #[arg(long, default_value = "nchw")]
+    layout: String,
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let (flags, names): (Vec<String>, Vec<String>) =
-        std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
-    let exhaustive = match flags.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => false,
-        ["--exhaustive"] => true,
-        _ => return Err("the only flag is --exhaustive; other words name blocks".into()),
-    };
+    let arguments = Arguments::parse();
+    let names = &arguments.names;
     let target = cpu::host_target();
     let mut all = Vec::new();
     println!(
@@ -69,7 +82,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         if !names.is_empty() && !names.iter().any(|wanted| name.contains(wanted)) {
             continue;
         }
-        let (best_us, figures) = figures(&line.parse()?, &target, exhaustive)?;
+        let line = line.replacen("nchw", &arguments.layout, 1);
+        let (best_us, figures) = figures(&line.parse()?, &target, &arguments)?;
         println!(
             "{name:<16} {best_us:>8.1}  {:>5.3} / {:>5.3}  {:>7.3}  {:>8.2} s",
             median(&figures.regrets),
@@ -104,25 +118,25 @@ fn blocks() -> impl Iterator<Item = (&'static str, &'static str)> {
 fn figures(
     workload: &Workload,
     target: &Target,
-    exhaustive: bool,
+    &Arguments { exhaustive, threads, .. }: &Arguments,
 ) -> Result<(f64, Figures), Box<dyn Error>> {
-    let default = *cost::default_schedule(workload, target).schedule();
+    let default = *cost::default_schedule(workload, target, threads).schedule();
     let mut schedules = vec![default];
     let mut winners = Vec::new();
     let mut courses = Vec::new();
     for seed in 1..=RUNS {
         let mut course = Course::default();
-        let options = TuneOptions { seed, ..Effort::Normal.options() };
+        let options = TuneOptions { seed, threads, ..Effort::Normal.options() };
         winners.push(tune(workload, target, &options, &mut course)?.record.schedule);
         schedules.extend(course.bests.iter().map(|(_, schedule)| *schedule));
         courses.push(course);
     }
     schedules.extend(&winners);
     if exhaustive {
-        let options = Effort::Exhaustive.options();
+        let options = TuneOptions { threads, ..Effort::Exhaustive.options() };
         schedules.push(tune(workload, target, &options, &mut Quiet)?.record.schedule);
     }
-    let times_us = side_by_side(workload, target, &schedules)?;
+    let times_us = side_by_side(workload, target, threads, &schedules)?;
     let best_us = times_us.values().copied().fold(f64::INFINITY, f64::min);
     let best_winner = winners.iter().map(|it| times_us[it]).fold(f64::INFINITY, f64::min);
     let within = |course: &Course| {
@@ -141,9 +155,10 @@ fn figures(
 fn side_by_side(
     workload: &Workload,
     target: &Target,
+    threads: usize,
     schedules: &[Schedule],
 ) -> Result<HashMap<Schedule, f64>, Box<dyn Error>> {
-    let mut bench = HostBench::new(workload, target, 1, Objective::Warm, 0)?;
+    let mut bench = HostBench::new(workload, target, threads, Objective::Warm, 0)?;
     let mut kernels = HashMap::new();
     for schedule in schedules {
         let checked = schedule.check(workload, target)?;

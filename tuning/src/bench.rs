@@ -375,8 +375,8 @@ mod tests {
     fn kernels_run_on_any_number_of_threads() {
         let workload = "f32 nchw 1x4x6x6 dw:3x3,p1 pw:8".parse().expect("a workload");
         let target = Target::host();
-        let default = cost::default_schedule(&workload, &target);
         for threads in [1, 2, 3] {
+            let default = cost::default_schedule(&workload, &target, threads);
             let mut bench = HostBench::new(&workload, &target, threads, Objective::Warm, 0)
                 .expect("threads start");
             let mut kernel = bench.prepare(&default, None).expect("the default is right");

@@ -15,7 +15,7 @@
 //!
 //! let (mut journal, past) = Journal::open(&path, &identity)?;
 //! assert!(past.trials.is_empty());
-//! let schedule = *cost::default_schedule(&workload, &Target::host()).schedule();
+//! let schedule = *cost::default_schedule(&workload, &Target::host(), 1).schedule();
 //! let trial = Trial { schedule, outcome: Outcome::Crashed("SIGILL".to_owned()) };
 //! journal.append(&trial, Duration::from_millis(20))?;
 //! drop(journal); // as if the process had been killed
@@ -113,7 +113,7 @@ struct Line {
 impl Identity {
     /// The identity of a run with this version's code generation.
     pub fn new(workload: &Workload, target: &Target, threads: usize, objective: Objective) -> Self {
-        let default = cost::default_schedule(workload, target);
+        let default = cost::default_schedule(workload, target, threads);
         let code = Kernel::clif(&default).unwrap_or_default();
         Self {
             format: FORMAT,
@@ -275,7 +275,7 @@ mod tests {
     }
 
     fn trial(tile_rows: u16, how: &str) -> Trial {
-        let default = *cost::default_schedule(&workload(), &Target::host()).schedule();
+        let default = *cost::default_schedule(&workload(), &Target::host(), 1).schedule();
         let schedule = Schedule { tile_rows, ..default };
         Trial { schedule, outcome: Outcome::Crashed(how.to_owned()) }
     }

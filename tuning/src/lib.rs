@@ -329,7 +329,7 @@ fn tune_on<B: Bench>(
     }
     let clock = SystemClock::start();
     let space = SearchSpace::new(workload, target, options.threads);
-    let default = cost::default_schedule(workload, target);
+    let default = cost::default_schedule(workload, target, options.threads);
     let TuneOptions { strategy, seed, learned, .. } = options;
     let mut strategy = strategy.build_from(&space, default.schedule(), *seed, learned);
     let mut bench = bench()?;

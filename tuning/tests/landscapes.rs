@@ -156,7 +156,7 @@ fn landscapes_with_errors_in_common() -> Vec<(String, Landscape)> {
             let line = format!("f32 nchw {shape} dw:3x3,p1,bias,relu pw:128,bias,relu");
             let (workload, target) = (line.parse().expect("a workload"), Target::of(Isa::Avx512));
             let space = SearchSpace::new(&workload, &target, 1);
-            let default = *cost::default_schedule(&workload, &target).schedule();
+            let default = *cost::default_schedule(&workload, &target, 1).schedule();
             let mut schedules = space.sample(1_500, 5);
             schedules.retain(|schedule| *schedule != default);
             schedules.push(default);

@@ -140,7 +140,7 @@ fn no_budget_gives_the_default_verified() {
     let options = TuneOptions { budget: Duration::ZERO, ..TuneOptions::default() };
     let workload = workload(WORKLOADS[1]);
     let tuned = tune(&workload, &Target::host(), &options, &mut Quiet).expect("a record");
-    let default = dsconv_kernels::cost::default_schedule(&workload, &Target::host());
+    let default = dsconv_kernels::cost::default_schedule(&workload, &Target::host(), 1);
     assert_eq!(tuned.record.schedule, *default.schedule());
     assert_eq!(tuned.trials.len(), 1);
     assert_record_verifies(&tuned, &Target::host());

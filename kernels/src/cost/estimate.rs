@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::machine::{LATENCY, Work, unaligned, waiting};
+use super::machine::{LATENCY, LINE_BYTES, Work, unaligned, waiting};
+use super::makespan;
 use crate::activation::Activation;
 use crate::cover::{Cover, Slot, WIDTHS};
-use crate::plan::{First, LINE, Place, Plan, Tasks};
+use crate::plan::{First, LINE, Phase, Place, Plan, Tasks};
 use crate::schedule::{CheckedSchedule, Family, LoopOrder, Packing, Taps, Window};
 
 /// Cycles of a loop that ends: its last branch is predicted wrongly.
@@ -14,10 +15,15 @@ const LOOP_END: f64 = 12.0;
 const LOOP_STEP: f64 = 3.0;
 /// Instructions of a masked store beside the store: the constant, and its way into a mask.
 const MASK: f64 = 2.0;
-/// Cycles of a row of a window beside its copying: whether it is padding is asked of each.
-const ROW: f64 = 1.0;
+/// Cycles of a row of a window beside its copying: whether it is padding is asked of each, and what
+/// was just stored is loaded at other offsets.
+const ROW: f64 = 8.0;
+/// Cycles until the other threads have joined the first one.
+const JOIN: f64 = 4_000.0;
 /// Cycles until all threads have ended a phase and begun the next one.
-const BARRIER: f64 = 6_000.0;
+const BARRIER: f64 = 2_000.0;
+/// Times that data cost which are met in runs too short to be fetched ahead.
+const SCATTERED: f64 = 2.5;
 /// Reduction length from which row-major weights of a power-of-two pitch fall into few cache sets.
 const ALIASING: usize = 256;
 
@@ -80,31 +86,44 @@ impl Estimate {
 ///
 /// let workload: Workload = "f32 nchw 1x64x56x56 dw:3x3,p1,relu pw:64,relu".parse()?;
 /// let target = Target::host();
-/// let best = cost::default_schedule(&workload, &target);
+/// let best = cost::default_schedule(&workload, &target, 1);
 /// let slow = Schedule { tile_rows: 1, ..*best.schedule() }.check(&workload, &target)?;
 /// assert!(cost::estimate(&best, 1).cycles() < cost::estimate(&slow, 1).cycles());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn estimate(schedule: &CheckedSchedule, threads: usize) -> Estimate {
-    let counted = Counted { plan: &Plan::new(schedule), threads: threads.max(1) };
-    let phases = counted.plan.phases.iter();
+    let threads = threads.max(1);
+    let counted = Counted { plan: &Plan::new(schedule) };
+    let phases = counted.plan.phases.iter().enumerate();
     phases
-        .enumerate()
         .map(|(index, phase)| {
-            let mut estimate = match phase.tasks {
-                Tasks::Tiles => counted.tiles(phase.first, phase.pointwise),
-                Tasks::ChannelGroups if phase.first => {
-                    counted.channel_groups(counted.first_stage(counted.plan.rows), phase.count)
-                }
+            let image = match phase.tasks {
+                Tasks::Tiles => counted.image(phase.first, phase.pointwise),
+                Tasks::ChannelGroups if phase.first => counted.image(true, false),
                 Tasks::ChannelGroups => {
                     let pixels = counted.plan.rows * counted.plan.cols;
-                    counted.channel_groups(counted.pointwise_stage(pixels, 1.0), phase.count)
+                    counted.pointwise_stage(pixels)
                 }
             };
-            if counted.threads > 1 && index > 0 {
-                estimate.imbalance += BARRIER;
+            let last = match phase.tasks {
+                Tasks::Tiles => counted
+                    .tile(counted.last_rows(), phase.first, phase.pointwise)
+                    .times(counted.last_part()),
+                Tasks::ChannelGroups => image.times(counted.last_group(phase)),
+            };
+            let batch = counted.plan.batch;
+            let tasks = makespan::Tasks {
+                count: batch * phase.count,
+                cycles: image.cycles() * batch as f64,
+                last: last.cycles(),
+            };
+            let late = if index == 0 { JOIN } else { 0.0 };
+            let mut busiest = image.times(batch as f64 / threads as f64);
+            busiest.imbalance += tasks.makespan(threads, late) - busiest.cycles();
+            if threads > 1 && index > 0 {
+                busiest.imbalance += BARRIER;
             }
-            estimate
+            busiest
         })
         .fold(Estimate::default(), Estimate::plus)
 }
@@ -112,46 +131,54 @@ pub fn estimate(schedule: &CheckedSchedule, threads: usize) -> Estimate {
 /// A plan whose instructions are counted.
 struct Counted<'p> {
     plan: &'p Plan,
-    threads: usize,
 }
 
 impl Counted<'_> {
-    /// A phase whose tasks are tiles of rows: the busiest thread's.
-    fn tiles(&self, first: bool, pointwise: bool) -> Estimate {
+    /// All tiles of an image.
+    fn image(&self, first: bool, pointwise: bool) -> Estimate {
         let plan = self.plan;
-        let tile = |rows: usize| {
-            let mut estimate = Estimate::default();
-            if first {
-                estimate = estimate.plus(self.first_stage(rows));
-            }
-            if pointwise {
-                estimate = estimate.plus(self.pointwise_stage(rows * plan.cols, 1.0));
-            }
-            estimate
+        let whole = self.tile(plan.tile_rows, first, pointwise);
+        let last = if self.last_rows() == plan.tile_rows {
+            whole
+        } else {
+            self.tile(self.last_rows(), first, pointwise)
         };
-        let last_rows = plan.rows - (plan.tiles - 1) * plan.tile_rows;
-        let (whole, last) = (tile(plan.tile_rows), tile(last_rows));
-        let parts = plan.parts() as f64;
-        let tasks = plan.batch * plan.tiles * plan.parts();
-        let all =
-            whole.times((plan.batch * (plan.tiles - 1)) as f64).plus(last.times(plan.batch as f64));
-        let mut busiest = all.times(1.0 / self.threads as f64);
-        let share = tasks.div_ceil(self.threads);
-        // Tiles are handed out in order, so the first threads have whole ones.
-        let most = whole.cycles() / parts * share.min(tasks - plan.batch) as f64
-            + last.cycles() / parts * share.saturating_sub(tasks - plan.batch) as f64;
-        busiest.imbalance += (most - busiest.cycles()).max(0.0);
-        busiest
+        whole.times((plan.tiles - 1) as f64).plus(last)
     }
 
-    /// A phase whose tasks are groups of channels over whole images: the busiest thread's.
-    fn channel_groups(&self, image: Estimate, groups: usize) -> Estimate {
-        let all = image.times(self.plan.batch as f64);
-        let tasks = self.plan.batch * groups;
-        let mut busiest = all.times(1.0 / self.threads as f64);
-        let most = all.cycles() * tasks.div_ceil(self.threads) as f64 / tasks as f64;
-        busiest.imbalance += (most - busiest.cycles()).max(0.0);
-        busiest
+    /// A tile of so many rows.
+    fn tile(&self, rows: usize, first: bool, pointwise: bool) -> Estimate {
+        let mut estimate = Estimate::default();
+        if first {
+            estimate = estimate.plus(self.first_stage(rows));
+        }
+        if pointwise {
+            estimate = estimate.plus(self.pointwise_stage(rows * self.plan.cols));
+        }
+        estimate
+    }
+
+    /// Rows of the last tile of an image.
+    fn last_rows(&self) -> usize {
+        self.plan.rows - (self.plan.tiles - 1) * self.plan.tile_rows
+    }
+
+    /// Part of a row's columns that its last tile is.
+    fn last_part(&self) -> f64 {
+        let plan = self.plan;
+        plan.part(plan.parts() - 1).len() as f64 / plan.cols as f64
+    }
+
+    /// Part of the phase's work on an image that its last group of channels is.
+    fn last_group(&self, phase: &Phase) -> f64 {
+        let records = if phase.first { &self.plan.depthwise } else { &self.plan.pointwise };
+        let Some(groups) = records.as_ref().map(|records| &records.groups) else { return 1.0 };
+        if groups.len() != phase.count {
+            return 1.0 / phase.count as f64;
+        }
+        let rests = groups.rest.iter().map(Vec::len);
+        let last = groups.rest.last().map_or(groups.slots.len(), Vec::len);
+        last as f64 / (groups.full * groups.slots.len() + rests.sum::<usize>()) as f64
     }
 
     fn first_stage(&self, rows: usize) -> Estimate {
@@ -198,8 +225,9 @@ impl Counted<'_> {
         };
         let of_rows = |rows: usize| {
             let groups = cover.groups().map(|slots| block(rows, &slots));
-            let end = Work { stalls: LOOP_END / 2.0, ..Work::default() };
-            groups.fold(end, Work::plus)
+            // A row of one group is no loop.
+            let stalls = if cover.full > 1 { LOOP_END / 2.0 } else { 0.0 };
+            groups.fold(Work { stalls, ..Work::default() }, Work::plus)
         };
         let group = usize::from(tile.rows).min(rows);
         let mut work = of_rows(group).times((rows / group) as f64);
@@ -275,7 +303,7 @@ impl Counted<'_> {
         let window_pixels = window_rows * plan.copied_cols as f64;
         if tile.window == Window::Copied {
             let pixel = if plan.planar_tensors() { self.transposed_in() } else { copied() };
-            let row = Work { others: 2.0 * LOOP_STEP, stalls: LOOP_END, ..Work::default() };
+            let row = Work { others: 2.0 * LOOP_STEP, stalls: LOOP_END / 2.0, ..Work::default() };
             estimate.window = pixel
                 .times(window_pixels * vectors)
                 .plus(row.times(window_rows * groups.len() as f64))
@@ -285,14 +313,17 @@ impl Counted<'_> {
             let pixels = (rows * plan.cols) as f64;
             estimate.transpose = self.transposed_out().times(pixels * vectors).cycles();
         }
-        estimate.memory = self.input_waiting(rows)
-            + self.window_waiting(rows, groups.len() as f64)
-            + self.middle_waiting(rows);
+        // Every group of channels walks over all pixels again, a line or two of each.
+        let lines = (groups.width * size_of::<f32>()) as f64 / LINE_BYTES;
+        let scattered = 1.0 + (SCATTERED - 1.0) / lines.max(1.0).powi(2);
+        let runs = if plan.planar_tensors() { 1.0 } else { scattered };
+        estimate.memory = runs * (self.input_waiting(rows) + self.middle_waiting(rows))
+            + self.window_waiting(rows, groups.len() as f64);
         estimate
     }
 
-    /// Pointwise stage over some pixels, `part` of the output channels.
-    fn pointwise_stage(&self, pixels: usize, part: f64) -> Estimate {
+    /// Pointwise stage over some pixels.
+    fn pointwise_stage(&self, pixels: usize) -> Estimate {
         let plan = self.plan;
         let (Some(tile), Some(records), Some(stage)) =
             (plan.schedule.pointwise, &plan.pointwise, plan.workload.pointwise())
@@ -356,11 +387,11 @@ impl Counted<'_> {
         } else if !plan.transposes() {
             cycles += self.masks(&records.groups, pixels as f64).cycles();
         }
-        let mut estimate = Estimate { pointwise: part * cycles, ..Estimate::default() };
+        let mut estimate = Estimate { pointwise: cycles, ..Estimate::default() };
         if plan.transposes() {
             let vectors = plan.outputs.div_ceil(tile.lanes.into()) * pixels;
             let copy = self.transposed_out().plus(Work { others: late, ..Work::default() });
-            estimate.transpose = part * copy.times(vectors as f64).cycles();
+            estimate.transpose = copy.times(vectors as f64).cycles();
         }
         let aliases = tile.packing == Packing::RowMajor
             && plan.middle_channels >= ALIASING
@@ -368,7 +399,7 @@ impl Counted<'_> {
         if aliases {
             estimate.pointwise *= 2.0;
         }
-        estimate.memory = part * self.pointwise_waiting(&pixel_cover, pixels);
+        estimate.memory = self.pointwise_waiting(&pixel_cover, pixels);
         estimate
     }
 
@@ -398,7 +429,14 @@ impl Counted<'_> {
             // The first touch: by the stage before, by the last tile, by the last run.
             + waiting(target, operand, self.tile_bytes(rows))
             + waiting(target, weights, self.tile_bytes(rows))
-            + waiting(target, output, self.tensor_bytes())
+            + self.output_waiting(output)
+    }
+
+    /// Cycles of waiting to write a part of the output: on planes, a register tile ends on as many
+    /// lines as it has rows, which is too short a run on each to be fetched ahead.
+    fn output_waiting(&self, bytes: f64) -> f64 {
+        let runs = if self.plan.planar_tensors() { SCATTERED } else { 1.0 };
+        waiting(&self.plan.target, runs * bytes, self.tensor_bytes())
     }
 
     /// Cycles of waiting for the input under a tile: what the last run left, but for the rows that
@@ -547,8 +585,9 @@ impl Counted<'_> {
         let parts = (f64::from(self.plan.target.lanes) / 4.0).max(1.0);
         Work {
             loads: 1.0,
-            stores: parts,
-            shuffles: 2.0,
+            // Each to a line of its own.
+            stores: 2.0 * parts,
+            shuffles: 1.0 + parts,
             others: LOOP_STEP / 4.0,
             ..Work::default()
         }

@@ -20,7 +20,7 @@ const ISSUED: f64 = 5.0;
 /// Cycles from a multiply-add to one that needs its result.
 pub(super) const LATENCY: f64 = 4.0;
 /// Bytes of a cache line.
-const LINE_BYTES: f64 = 64.0;
+pub(super) const LINE_BYTES: f64 = 64.0;
 
 /// Bytes in a cycle from the second-level cache, the third-level one, and beyond.
 const FROM_L2: f64 = 48.0;
@@ -29,8 +29,8 @@ const FROM_L3: f64 = 8.0;
 /// and part at which all of it is.
 const KEPT: f64 = 0.4;
 const EVICTED: f64 = 1.2;
-/// Part of the time that data take to arrive which no computation hides.
-const EXPOSED: f64 = 0.5;
+/// Part of the time that data take to arrive which neither computation nor fetching ahead hides.
+const EXPOSED: f64 = 0.18;
 
 /// Instructions by the port that they occupy. One is one vector, of whatever width.
 #[derive(Clone, Copy, Debug, Default)]

@@ -21,7 +21,7 @@ pub fn random_schedule(
 ) -> CheckedSchedule {
     (0..DRAWS)
         .find_map(|_| any_schedule(rng, workload).check(workload, target).ok())
-        .unwrap_or_else(|| crate::cost::default_schedule(workload, target))
+        .unwrap_or_else(|| crate::cost::default_schedule(workload, target, 1))
 }
 
 /// The same for a workload of one-row planes: with tiles of fewer columns, where that is legal.

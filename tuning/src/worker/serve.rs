@@ -145,7 +145,7 @@ mod tests {
     fn a_kernel_is_prepared_sampled_and_forgotten() {
         let workload = "f32 nchw 1x4x6x6 dw:3x3,p1 pw:8".parse().expect("a workload");
         let target = Target::host();
-        let default = dsconv_kernels::cost::default_schedule(&workload, &target);
+        let default = dsconv_kernels::cost::default_schedule(&workload, &target, 1);
         let schedule = *default.schedule();
         let sample = Request::Sample { id: 3, repeats: 2 };
         let requests = [

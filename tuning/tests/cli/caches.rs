@@ -24,7 +24,7 @@ fn record(height: usize, median_us: f64) -> Record {
         isa: target.isa,
         threads: 1,
         objective: Objective::Warm,
-        schedule: *cost::default_schedule(&workload, &target).schedule(),
+        schedule: *cost::default_schedule(&workload, &target, 1).schedule(),
         measurement: Measurement { median_us, min_us: median_us, spread_us: 0.01, samples: 31 },
         runner_up: None,
         provenance: Provenance {
@@ -138,7 +138,7 @@ fn a_workload_too_large_to_check_is_no_reason_to_try() {
     let mut large = record(11, 1.0);
     large.workload =
         "f32 nchw 1x4096x512x512 dw:3x3,p1,bias,relu pw:2048,bias,relu".parse().expect("text");
-    large.schedule = *cost::default_schedule(&large.workload, &cpu::host_target()).schedule();
+    large.schedule = *cost::default_schedule(&large.workload, &cpu::host_target(), 1).schedule();
     let threads = Record { threads: 4000, ..record(12, 1.0) };
     write(&sandbox.path("c.toml"), CpuModel::host(), [large, threads]);
     let text = sandbox.autotune("verify c.toml").stdout();
@@ -291,7 +291,7 @@ fn import_replaces_a_record_only_where_the_other_is_faster_here() {
     let workload: Workload =
         "f32 nchw 1x64x28x28 dw:3x3,p1,bias,relu pw:64,bias,relu".parse().expect("text");
     let target = cpu::host_target();
-    let fast = *cost::default_schedule(&workload, &target).schedule();
+    let fast = *cost::default_schedule(&workload, &target, 1).schedule();
     let slow = "pixels fused rows t1 dw:l4,r1,v1,memory,narrow,copied \
                 pw:l4,b1,v1,u1,narrow,panels,channels_outer";
     let slow: Schedule = slow.parse().expect("text");

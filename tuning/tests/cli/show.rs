@@ -9,7 +9,7 @@ use crate::sandbox::Sandbox;
 fn record() -> Record {
     let workload = "f32 nchw 1x8x10x10 dw:3x3,p1,bias,relu pw:16,bias,relu".parse().expect("text");
     let target = cpu::host_target();
-    let schedule = *cost::default_schedule(&workload, &target).schedule();
+    let schedule = *cost::default_schedule(&workload, &target, 1).schedule();
     Record {
         workload,
         isa: target.isa,

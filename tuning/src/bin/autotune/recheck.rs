@@ -129,8 +129,8 @@ impl Proof {
             return record.clone();
         };
         let mut measured = Record { measurement, ..record.clone() };
-        let default = *cost::default_schedule(&record.workload, &self.target).schedule();
-        if let Some(time) = self.time(default, budget) {
+        let default = cost::default_schedule(&record.workload, &self.target, self.threads);
+        if let Some(time) = self.time(*default.schedule(), budget) {
             measured.provenance.default_us = time.median_us;
         }
         measured.runner_up = record.runner_up.and_then(|RunnerUp { schedule, .. }| {

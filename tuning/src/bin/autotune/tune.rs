@@ -54,7 +54,7 @@ fn dry_run(args: &TuneArgs, request: &Request) -> Result<(), Failure> {
         threads,
         defaults_taken: request.defaults_taken.clone(),
         saving: Saving::of(&request.workload),
-        default_schedule: *cost::default_schedule(&request.workload, &target).schedule(),
+        default_schedule: *cost::default_schedule(&request.workload, &target, threads).schedule(),
         space: SpaceReport::of(space.summary()),
     };
     if args.verbosity.json {
