@@ -11,11 +11,11 @@
 //! ```
 
 use crate::error::{Error, Result};
+use cranelift_codegen::entity::{EntitySet, SecondaryMap};
 use cranelift_codegen::ir::{self, Function, InstructionData};
-use std::collections::{HashMap, HashSet};
 
 /// A block of the machine code before its instructions are known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
     /// A reachable block of the function.
     Body(ir::Block),
@@ -51,50 +51,55 @@ impl Order {
             .entry_block()
             .ok_or_else(|| Error::ControlFlow("the function has no block".into()))?;
         let postorder = postorder(func, entry)?;
-        let reachable: HashSet<ir::Block> = postorder.iter().copied().collect();
-        let mut predecessors = HashMap::<ir::Block, usize>::new();
+        let mut reachable = EntitySet::new();
+        let mut predecessors = SecondaryMap::<ir::Block, usize>::new();
         for &block in &postorder {
+            reachable.insert(block);
             for target in targets(func, block) {
-                *predecessors.entry(target).or_default() += 1;
+                predecessors[target] += 1;
             }
         }
-        if predecessors.contains_key(&entry) {
+        if predecessors[entry] > 0 {
             return Err(Error::ControlFlow(format!("the entry {entry} is a branch target")));
         }
 
         let mut nodes = Vec::new();
-        for block in func.layout.blocks().filter(|block| reachable.contains(block)) {
+        for block in func.layout.blocks().filter(|block| reachable.contains(*block)) {
             nodes.push(Node::Body(block));
             let calls = branch_calls(func, block).len();
             if calls > 1 {
                 for (successor, target) in targets(func, block).enumerate() {
-                    if predecessors[&target] > 1 {
+                    if predecessors[target] > 1 {
                         nodes.push(Node::Edge { from: block, successor });
                     }
                 }
             }
         }
-        let position: HashMap<Node, usize> =
-            nodes.iter().enumerate().map(|(position, node)| (*node, position)).collect();
-        let edge = |from, successor| position.get(&Node::Edge { from, successor }).copied();
+        let mut bodies = SecondaryMap::<ir::Block, usize>::new();
+        let mut edges = SecondaryMap::<ir::Block, [Option<usize>; 2]>::new();
+        for (position, node) in nodes.iter().enumerate() {
+            match *node {
+                Node::Body(block) => bodies[block] = position,
+                Node::Edge { from, successor } => edges[from][successor] = Some(position),
+            }
+        }
+        let edge = |from, successor: usize| edges[from][successor];
         let successors = nodes
             .iter()
             .map(|node| match *node {
                 Node::Body(block) => targets(func, block)
                     .enumerate()
-                    .map(|(n, target)| edge(block, n).unwrap_or(position[&Node::Body(target)]))
+                    .map(|(n, target)| edge(block, n).unwrap_or(bodies[target]))
                     .collect(),
-                Node::Edge { from, successor } => targets(func, from)
-                    .skip(successor)
-                    .take(1)
-                    .map(|b| position[&Node::Body(b)])
-                    .collect(),
+                Node::Edge { from, successor } => {
+                    targets(func, from).skip(successor).take(1).map(|b| bodies[b]).collect()
+                }
             })
             .collect();
         // An edge's arguments are uses of what its source defines.
         let uses_first = postorder
             .iter()
-            .flat_map(|&block| [edge(block, 0), edge(block, 1), Some(position[&Node::Body(block)])])
+            .flat_map(|&block| [edge(block, 0), edge(block, 1), Some(bodies[block])])
             .flatten()
             .collect();
         Ok(Self { nodes, successors, uses_first })
@@ -107,7 +112,8 @@ fn targets(func: &Function, block: ir::Block) -> impl Iterator<Item = ir::Block>
 
 /// Reachable blocks, each after the blocks that it dominates.
 fn postorder(func: &Function, entry: ir::Block) -> Result<Vec<ir::Block>> {
-    let mut seen = HashSet::from([entry]);
+    let mut seen = EntitySet::new();
+    seen.insert(entry);
     let mut order = Vec::new();
     let mut stack = vec![(entry, targets(func, entry).collect::<Vec<_>>())];
     while let Some((block, rest)) = stack.last_mut() {

@@ -25,6 +25,7 @@ mod demand;
 mod integer;
 mod intrinsic;
 mod operand;
+mod values;
 mod vector;
 
 use crate::Isa;
@@ -32,18 +33,33 @@ use crate::cfg::{self, Node, Order};
 use crate::error::{Error, Result};
 use crate::vcode::{BlockData, BlockKind, Inst, Memory, Op, VCode, Width};
 use cranelift_codegen::entity::SecondaryMap;
-use cranelift_codegen::ir::{self, Function, InstructionData, Opcode, Type, Value, ValueDef};
+use cranelift_codegen::ir::{self, Function, InstructionData, Opcode, Type, Value};
 use demand::Demand;
 use regalloc2::{Block, Operand, OperandConstraint, OperandKind, OperandPos, RegClass, VReg};
+use values::{Known, Values};
+
+/// How many virtual registers a chain of multiply-adds gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chains {
+    /// One for all sums of a block that are only there for the next one: each writes it anew. The
+    /// register allocator then has half as much to do, but must not spill it: see
+    /// [`Allocator::keeps_chains`](crate::regalloc::Allocator::keeps_chains).
+    OneRegister,
+    /// One for each sum: the code is in SSA form.
+    Apart,
+}
 
 /// Selects instructions for a function.
-pub(crate) fn select(func: &Function, isa: Isa) -> Result<VCode> {
+pub(crate) fn select(func: &Function, isa: Isa, chains: Chains) -> Result<VCode> {
     control::check_signature(func)?;
     let order = Order::of(func)?;
+    let demand = Demand::of(func, &order);
     let mut select = Select {
         func,
         isa,
-        demand: Demand::of(func, &order),
+        chains,
+        values: Values::of(func, &order, &demand),
+        demand,
         registers: SecondaryMap::new(),
         vcode: VCode::default(),
         forward: Vec::new(),
@@ -56,7 +72,9 @@ pub(crate) fn select(func: &Function, isa: Isa) -> Result<VCode> {
 struct Select<'f> {
     func: &'f Function,
     isa: Isa,
+    chains: Chains,
     demand: Demand,
+    values: Values,
     /// Registers that were asked for.
     registers: SecondaryMap<Value, Option<VReg>>,
     vcode: VCode,
@@ -127,7 +145,7 @@ impl Select<'_> {
             self.root = Some(inst);
             self.check_byte_order(inst)?;
             let mut results = func.dfg.inst_results(inst).iter();
-            if Demand::has_effect(func, inst) || results.any(|r| self.registers[*r].is_some()) {
+            if self.demand.has_effect(inst) || results.any(|r| self.registers[*r].is_some()) {
                 self.lower(inst)?;
                 lowered.backward.extend(self.forward.drain(..).rev());
             }
@@ -191,19 +209,13 @@ impl Select<'_> {
 
     /// Appends a machine instruction. The registers of the source, if it is one, come last.
     fn emit(&mut self, op: Op, operands: &[Operand], source: Option<Source>) {
-        let mut all = operands.to_vec();
-        let memory = match source {
-            Some(Source::Register(register)) => {
-                all.push(Operand::reg_use(register));
-                None
-            }
-            Some(Source::Memory(memory, registers)) => {
-                all.extend(registers.into_iter().flatten().map(Operand::reg_use));
-                Some(memory)
-            }
-            None => None,
+        let (memory, registers) = match source {
+            Some(Source::Register(register)) => (None, [Some(register), None]),
+            Some(Source::Memory(memory, registers)) => (Some(memory), registers),
+            None => (None, [None; 2]),
         };
-        let inst = self.vcode.inst(op, &all, memory);
+        let last = registers.into_iter().flatten().map(Operand::reg_use);
+        let inst = self.vcode.inst(op, operands.iter().copied().chain(last), memory);
         self.forward.push(inst);
     }
 
@@ -263,10 +275,11 @@ impl Select<'_> {
 
     /// The instruction that defines a value.
     fn definition(&self, value: Value) -> Option<ir::Inst> {
-        match self.func.dfg.value_def(value) {
-            ValueDef::Result(inst, 0) => Some(inst),
-            _ => None,
-        }
+        self.known(value).definition.expand()
+    }
+
+    fn known(&self, value: Value) -> Known {
+        self.values.get(self.func, value)
     }
 
     /// The instruction that defines a value, with its data.

@@ -365,15 +365,28 @@ pub(crate) struct VCode {
     pub(crate) pool: Vec<Vec<u8>>,
     /// The widest vector that occurs.
     pub(crate) widest: Option<Width>,
+    /// Whether a virtual register is written more than once, so that the code is not in SSA form.
+    pub(crate) has_chains: bool,
     operands: Vec<Operand>,
 }
 
 impl VCode {
     /// An instruction whose operands are stored here; it is not yet part of a block.
-    pub(crate) fn inst(&mut self, op: Op, operands: &[Operand], memory: Option<Memory>) -> Inst {
-        let operands_start = self.operands.len() as u32;
-        self.operands.extend_from_slice(operands);
-        Inst { op, memory, operands_start, operands_len: operands.len() as u32 }
+    pub(crate) fn inst(
+        &mut self,
+        op: Op,
+        operands: impl Iterator<Item = Operand>,
+        memory: Option<Memory>,
+    ) -> Inst {
+        let operands_start = self.operands.len();
+        self.operands.extend(operands);
+        let operands_len = self.operands.len() - operands_start;
+        Inst {
+            op,
+            memory,
+            operands_start: operands_start as u32,
+            operands_len: operands_len as u32,
+        }
     }
 
     /// The operands of an instruction.

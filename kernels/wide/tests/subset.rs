@@ -503,3 +503,35 @@ fn unused_constants_are_not_loaded() {
     let code = clif_wide::compile(&func, Isa::Avx2, &mut Context::checked()).expect("compiled");
     assert_eq!(listing::disassembly(&code).lines().count(), 1, "{}", listing::disassembly(&code));
 }
+
+#[test]
+fn chains_that_outnumber_the_registers_keep_their_sums() {
+    const ROUNDS: usize = 5;
+    for isa in Isa::ALL {
+        for (lanes, chains) in support::lane_counts(isa).flat_map(|n| [(n, 14), (n, 20), (n, 45)]) {
+            let bytes = vector_type(lanes).bytes() as i32;
+            let func = support::function(2, false, |b, params| {
+                let load = |b: &mut FunctionBuilder<'_>, n: usize| {
+                    b.ins().load(vector_type(lanes), flags(), params[0], n as i32 * bytes)
+                };
+                let mut sums: Vec<Value> = (0..chains).map(|n| load(b, n)).collect();
+                for round in 0..ROUNDS {
+                    let factor = load(b, round);
+                    for (n, sum) in sums.iter_mut().enumerate() {
+                        let other = load(b, (n * 7 + round) % chains);
+                        *sum = b.ins().fma(factor, other, *sum);
+                    }
+                }
+                for (n, sum) in sums.into_iter().enumerate() {
+                    b.ins().store(flags(), sum, params[0], n as i32 * bytes);
+                }
+                b.ins().return_(&[]);
+            });
+            // Small integers, so that the sums stay exact and finite.
+            let floats = Floats::new(chains * lanes as usize, |n| (n % 5) as f32 - 2.0);
+            let text = check(isa, &func, &format!("{chains} chains"), floats, 0);
+            let spills = text.contains("[rsp");
+            assert_eq!(spills, chains > 32 || (isa == Isa::Avx2 && chains > 16), "{text}");
+        }
+    }
+}

@@ -8,25 +8,35 @@ use cranelift_codegen::ir::{self, ExternalName, FuncRef, Function, InstructionDa
 /// Use counts, and memory epochs.
 pub(super) struct Demand {
     uses: SecondaryMap<Value, u32>,
+    insts: SecondaryMap<ir::Inst, Moment>,
+}
+
+/// What an instruction does to memory, and when.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moment {
     /// Counts the instructions before that may write memory. Two instructions of one block and one
     /// epoch see the same memory.
-    epochs: SecondaryMap<ir::Inst, u32>,
+    epoch: u32,
+    has_effect: bool,
 }
 
 impl Demand {
     /// Counts the uses in the reachable blocks.
     pub(super) fn of(func: &Function, order: &Order) -> Self {
-        let mut demand = Self { uses: SecondaryMap::new(), epochs: SecondaryMap::new() };
+        let mut demand = Self { uses: SecondaryMap::new(), insts: SecondaryMap::new() };
+        demand.uses.resize(func.dfg.num_values());
+        demand.insts.resize(func.dfg.num_insts());
         let mut epoch = 0;
         for &position in &order.uses_first {
             let Node::Body(block) = order.nodes[position] else { continue };
             for inst in func.layout.block_insts(block).rev() {
-                demand.epochs[inst] = epoch;
-                if Self::has_effect(func, inst) {
+                let has_effect = has_effect(func, inst);
+                demand.insts[inst] = Moment { epoch, has_effect };
+                if has_effect {
                     epoch += 1;
                 }
                 let mut results = func.dfg.inst_results(inst).iter();
-                if Self::has_effect(func, inst) || results.any(|r| demand.uses[*r] > 0) {
+                if has_effect || results.any(|r| demand.uses[*r] > 0) {
                     for value in func.dfg.inst_values(inst) {
                         demand.uses[func.dfg.resolve_aliases(value)] += 1;
                     }
@@ -44,26 +54,30 @@ impl Demand {
 
     /// Whether no instruction between two of one block writes memory.
     pub(super) fn same_memory(&self, a: ir::Inst, b: ir::Inst) -> bool {
-        self.epochs[a] == self.epochs[b]
+        self.insts[a].epoch == self.insts[b].epoch
     }
 
     /// Whether an instruction must be kept though nobody uses its results. A load whose result is
     /// unused is dropped, even one that might trap.
-    pub(super) fn has_effect(func: &Function, inst: ir::Inst) -> bool {
-        match func.dfg.insts[inst] {
-            InstructionData::Call { func_ref, .. } => match intrinsic(func, func_ref) {
-                Some(intrinsic) => !intrinsic.is_pure() && !intrinsic.is_load(),
-                None => true,
-            },
-            InstructionData::Load { .. } => false,
-            ref data => {
-                let opcode = data.opcode();
-                opcode.is_terminator()
-                    || opcode.is_branch()
-                    || opcode.can_store()
-                    || opcode.can_trap()
-                    || opcode.other_side_effects()
-            }
+    pub(super) fn has_effect(&self, inst: ir::Inst) -> bool {
+        self.insts[inst].has_effect
+    }
+}
+
+fn has_effect(func: &Function, inst: ir::Inst) -> bool {
+    match func.dfg.insts[inst] {
+        InstructionData::Call { func_ref, .. } => match intrinsic(func, func_ref) {
+            Some(intrinsic) => !intrinsic.is_pure() && !intrinsic.is_load(),
+            None => true,
+        },
+        InstructionData::Load { .. } => false,
+        ref data => {
+            let opcode = data.opcode();
+            opcode.is_terminator()
+                || opcode.is_branch()
+                || opcode.can_store()
+                || opcode.can_trap()
+                || opcode.other_side_effects()
         }
     }
 }

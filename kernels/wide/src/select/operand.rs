@@ -1,11 +1,12 @@
 //! Inputs of machine instructions: registers, constants, folded loads.
 
+use super::values::Constant;
 use super::{Select, Source, define};
 use crate::Isa;
 use crate::error::Result;
 use crate::vcode::{Memory, Op, Place, Size, Unary, Width};
 use cranelift_codegen::ir::immediates::Offset32;
-use cranelift_codegen::ir::{InstructionData, Opcode, Type, Value, types};
+use cranelift_codegen::ir::{self, InstructionData, Opcode, Type, Value, types};
 use regalloc2::{RegClass, VReg};
 
 /// Which memory operands an instruction can have.
@@ -23,33 +24,8 @@ impl Select<'_> {
     /// The value that names the same register: bit casts between vectors, truncations and lane 0
     /// cost nothing. Tells besides whether each value on the way has only one use.
     pub(super) fn strip(&self, value: Value) -> (Value, bool) {
-        let mut value = self.func.dfg.resolve_aliases(value);
-        let mut once = self.demand.once(value);
-        loop {
-            let ty = self.func.dfg.value_type(value);
-            let inner = match self.definition_data(value) {
-                Some(&InstructionData::LoadNoOffset { opcode: Opcode::Bitcast, arg, .. }) => {
-                    let from = self.func.dfg.value_type(arg);
-                    let same = ty.is_vector() && from.is_vector();
-                    if same || from == ty { arg } else { break }
-                }
-                Some(&InstructionData::Unary { opcode: Opcode::Ireduce, arg }) => {
-                    if Size::of(self.func.dfg.value_type(arg)).is_none() {
-                        break;
-                    }
-                    arg
-                }
-                Some(&InstructionData::BinaryImm8 { opcode: Opcode::Extractlane, arg, imm: 0 })
-                    if ty == types::F32 =>
-                {
-                    arg
-                }
-                _ => break,
-            };
-            value = self.func.dfg.resolve_aliases(inner);
-            once &= self.demand.once(value);
-        }
-        (value, once)
+        let known = self.known(value);
+        (known.stripped(value), known.once)
     }
 
     /// An integer constant, sign-extended from a size.
@@ -83,26 +59,9 @@ impl Select<'_> {
     }
 
     /// The 32 bits that all lanes of a constant have.
-    pub(super) fn uniform_bits(&self, value: Value) -> Option<u32> {
-        match *self.definition_data(self.strip(value).0)? {
-            InstructionData::UnaryIeee32 { imm, .. } => Some(imm.bits()),
-            InstructionData::Unary { opcode: Opcode::Splat, arg } => {
-                match self.definition_data(self.strip(arg).0)? {
-                    InstructionData::UnaryIeee32 { imm, .. } => Some(imm.bits()),
-                    InstructionData::UnaryImm { imm, .. }
-                        if self.func.dfg.value_type(arg) == types::I32 =>
-                    {
-                        Some(imm.bits() as u32)
-                    }
-                    _ => None,
-                }
-            }
-            InstructionData::UnaryConst { opcode: Opcode::Vconst, constant_handle } => {
-                let bytes = self.func.dfg.constants.get(constant_handle).as_slice();
-                let first = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
-                let mut lanes = bytes.chunks(4);
-                lanes.all(|lane| lane == first.to_le_bytes()).then_some(first)
-            }
+    fn uniform_bits(&self, value: Value) -> Option<u32> {
+        match self.known(value).constant {
+            Constant::Uniform(bits) => Some(bits),
             _ => None,
         }
     }
@@ -118,14 +77,9 @@ impl Select<'_> {
         }
     }
 
-    /// The bytes of a vector constant whose lanes differ.
-    fn constant_bytes(&self, value: Value) -> Option<Vec<u8>> {
-        match *self.definition_data(self.strip(value).0)? {
-            InstructionData::UnaryConst { opcode: Opcode::Vconst, constant_handle } => {
-                Some(self.func.dfg.constants.get(constant_handle).as_slice().to_vec())
-            }
-            _ => None,
-        }
+    /// The bytes of a vector constant.
+    fn bytes(&self, constant: ir::Constant) -> Vec<u8> {
+        self.func.dfg.constants.get(constant).as_slice().to_vec()
     }
 
     /// Whether two values are the same, be it as constants.
@@ -140,16 +94,17 @@ impl Select<'_> {
     /// A vector or an f32 in a register. Constants are made anew for each use: that costs an
     /// instruction, whereas a register that lives through a loop costs an accumulator.
     pub(super) fn vector(&mut self, value: Value) -> Result<VReg> {
-        let stripped = self.strip(value).0;
-        let ty = self.func.dfg.value_type(stripped);
-        let width = self.width(ty)?;
-        if let Some(bits) = self.uniform_bits(stripped) {
-            return Ok(self.uniform(bits, width));
+        let known = self.known(value);
+        let stripped = known.stripped(value);
+        if known.constant == Constant::None {
+            return self.register(stripped);
         }
-        if let Some(bytes) = self.constant_bytes(stripped) {
-            return Ok(self.pool_constant(bytes, width));
-        }
-        self.register(stripped)
+        let width = self.width(self.func.dfg.value_type(stripped))?;
+        Ok(match known.constant {
+            Constant::Uniform(bits) => self.uniform(bits, width),
+            Constant::Bytes(constant) => self.pool_constant(self.bytes(constant), width),
+            Constant::None => unreachable!("it has a register"),
+        })
     }
 
     /// A new register with the same 32 bits in all lanes.
@@ -197,22 +152,24 @@ impl Select<'_> {
         width: Width,
         folds: Folds,
     ) -> Result<Option<Source>> {
-        let (stripped, once) = self.strip(value);
+        let known = self.known(value);
+        let (stripped, once) = (known.stripped(value), known.once);
         if self.registers[stripped].is_some() {
             return Ok(None);
         }
         let broadcasts = self.isa == Isa::Avx512 && folds == Folds::Lanes32;
-        match self.uniform_bits(stripped) {
-            Some(0) => return Ok(None),
-            Some(bits) if folds == Folds::Whole => {
+        match known.constant {
+            Constant::Uniform(0) => return Ok(None),
+            Constant::Uniform(bits) if folds == Folds::Whole => {
                 let bytes = bits.to_le_bytes().repeat(width.lanes());
                 return Ok(Some(self.pool_operand(bytes, false)));
             }
-            Some(bits) => return Ok(Some(self.constant_source(bits, width))),
-            None => {}
-        }
-        if let Some(bytes) = self.constant_bytes(stripped) {
-            return Ok((bytes.len() == width.bytes()).then(|| self.pool_operand(bytes, false)));
+            Constant::Uniform(bits) => return Ok(Some(self.constant_source(bits, width))),
+            Constant::Bytes(constant) => {
+                let bytes = self.bytes(constant);
+                return Ok((bytes.len() == width.bytes()).then(|| self.pool_operand(bytes, false)));
+            }
+            Constant::None => {}
         }
         if !once || folds == Folds::Constants {
             return Ok(None);
