@@ -93,7 +93,6 @@ pub use error::Error;
 pub use isa::Isa;
 
 use cranelift_codegen::ir::Function;
-use select::Chains;
 
 /// Memory of the compiler, kept from one function to the next.
 pub struct Context {
@@ -173,16 +172,7 @@ pub struct Stats {
 ///
 /// Returns the first instruction that is outside of the supported subset, or what of the signature is.
 pub fn compile(func: &Function, isa: Isa, context: &mut Context) -> Result<Code, Error> {
-    let Context { allocator, encoder, check } = context;
-    if *check {
-        // Only this form can be validated as SSA.
-        allocator.run(&select::select(func, isa, Chains::Apart)?, isa, true)?;
-    }
-    let mut vcode = select::select(func, isa, Chains::OneRegister)?;
-    allocator.run(&vcode, isa, *check)?;
-    if !allocator.keeps_chains(&vcode) {
-        vcode = select::select(func, isa, Chains::Apart)?;
-        allocator.run(&vcode, isa, *check)?;
-    }
-    emit::emit(&vcode, allocator.output(), isa, encoder, *check)
+    let vcode = select::select(func, isa)?;
+    let allocation = context.allocator.run(&vcode, isa, context.check)?;
+    emit::emit(&vcode, allocation, isa, &mut context.encoder, context.check)
 }

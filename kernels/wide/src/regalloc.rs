@@ -8,8 +8,8 @@ use crate::Isa;
 use crate::error::{Error, Result};
 use crate::vcode::{Op, VCode, Width};
 use regalloc2::{
-    Algorithm, Block, Edit, Function, Inst, InstOrEdit, InstRange, MachineEnv, Operand,
-    OperandConstraint, OperandKind, Output, PReg, PRegSet, RegClass, RegallocOptions, VReg,
+    Algorithm, Block, Function, Inst, InstRange, MachineEnv, Operand, Output, PReg, PRegSet,
+    RegClass, RegallocOptions, VReg,
 };
 
 /// Integer registers by their hardware numbers.
@@ -99,21 +99,7 @@ impl Function for VCode {
     }
 }
 
-/// The operand that a link of a chain overwrites; the first one is the result.
-const LINKED: usize = 1;
-
 impl VCode {
-    /// Whether an instruction writes again what is the virtual register of one of its inputs.
-    fn is_link(&self, inst: Inst) -> bool {
-        match self.inst_operands(inst) {
-            [result, linked, ..] => {
-                result.constraint() == OperandConstraint::Reuse(LINKED)
-                    && result.vreg() == linked.vreg()
-            }
-            _ => false,
-        }
-    }
-
     /// The width that vector registers are moved and spilled at.
     pub(crate) fn spill_width(&self) -> Width {
         self.widest.unwrap_or(Width::Xmm).whole()
@@ -152,77 +138,26 @@ pub(crate) struct Allocator {
 }
 
 impl Allocator {
-    /// Assigns registers and spill slots. With `check`, the input is validated as SSA, if it is meant
-    /// to be, and the output by symbolic execution.
-    pub(crate) fn run(&mut self, vcode: &VCode, isa: Isa, check: bool) -> Result<()> {
+    /// Assigns registers and spill slots. With `check`, the input is validated as SSA and the output
+    /// by symbolic execution.
+    pub(crate) fn run(&mut self, vcode: &VCode, isa: Isa, check: bool) -> Result<&Output> {
         let machine = machine(isa, vcode.spill_width());
         let options = RegallocOptions {
             verbose_log: false,
-            validate_ssa: check && !vcode.has_chains,
+            validate_ssa: check,
             // Fastalloc reached 15 % of the FMA peak.
             algorithm: Algorithm::Ion,
         };
         regalloc2::run_with_ctx(vcode, &machine, &options, &mut self.memory)
             .map_err(|error| Error::RegisterAllocation(format!("{error:?}")))?;
-        // Where a chain was torn apart, the output is not used.
-        if check && self.keeps_chains(vcode) {
-            let output = &self.memory.output;
+        let output = &self.memory.output;
+        if check {
             let mut checker = regalloc2::checker::Checker::new(vcode, &machine);
             checker.prepare(output);
             checker
                 .run()
                 .map_err(|errors| Error::Check(format!("register allocation: {errors:?}")))?;
         }
-        Ok(())
-    }
-
-    /// What the last run assigned.
-    pub(crate) fn output(&self) -> &Output {
-        &self.memory.output
-    }
-
-    /// Whether in the last run each chain stayed in the register where it began, up to its last
-    /// link, and no move read or wrote that register meanwhile.
-    ///
-    /// regalloc2 takes a register that is written again for any other, as long as it need not split
-    /// what is live: then it may believe that the value was stored already, or forget the time
-    /// between two writes.
-    pub(crate) fn keeps_chains(&self, vcode: &VCode) -> bool {
-        if !vcode.has_chains {
-            return true;
-        }
-        let output = self.output();
-        let mut held = [VReg::invalid(); PReg::NUM_INDEX];
-        (0..vcode.blocks.len()).all(|block| {
-            held.fill(VReg::invalid());
-            output.block_insts_and_edits(vcode, Block::new(block)).all(|item| {
-                let inst = match item {
-                    InstOrEdit::Edit(Edit::Move { from, to }) => {
-                        for register in [from, to].into_iter().filter_map(|a| a.as_reg()) {
-                            held[register.index()] = VReg::invalid();
-                        }
-                        return true;
-                    }
-                    InstOrEdit::Inst(inst) => inst,
-                };
-                let operands = vcode.inst_operands(inst);
-                let allocations = output.inst_allocs(inst);
-                let holds = |n: usize| {
-                    let register = allocations[n].as_reg();
-                    register.is_some_and(|register| held[register.index()] == operands[n].vreg())
-                };
-                if vcode.is_link(inst) && !holds(LINKED) {
-                    return false;
-                }
-                for (operand, allocation) in operands.iter().zip(allocations) {
-                    if operand.kind() == OperandKind::Def
-                        && let Some(register) = allocation.as_reg()
-                    {
-                        held[register.index()] = operand.vreg();
-                    }
-                }
-                true
-            })
-        })
+        Ok(output)
     }
 }

@@ -38,26 +38,14 @@ use demand::Demand;
 use regalloc2::{Block, Operand, OperandConstraint, OperandKind, OperandPos, RegClass, VReg};
 use values::{Known, Values};
 
-/// How many virtual registers a chain of multiply-adds gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Chains {
-    /// One for all sums of a block that are only there for the next one: each writes it anew. The
-    /// register allocator then has half as much to do, but must not spill it: see
-    /// [`Allocator::keeps_chains`](crate::regalloc::Allocator::keeps_chains).
-    OneRegister,
-    /// One for each sum: the code is in SSA form.
-    Apart,
-}
-
 /// Selects instructions for a function.
-pub(crate) fn select(func: &Function, isa: Isa, chains: Chains) -> Result<VCode> {
+pub(crate) fn select(func: &Function, isa: Isa) -> Result<VCode> {
     control::check_signature(func)?;
     let order = Order::of(func)?;
     let demand = Demand::of(func, &order);
     let mut select = Select {
         func,
         isa,
-        chains,
         values: Values::of(func, &order, &demand),
         demand,
         registers: SecondaryMap::new(),
@@ -72,7 +60,6 @@ pub(crate) fn select(func: &Function, isa: Isa, chains: Chains) -> Result<VCode>
 struct Select<'f> {
     func: &'f Function,
     isa: Isa,
-    chains: Chains,
     demand: Demand,
     values: Values,
     /// Registers that were asked for.

@@ -365,8 +365,6 @@ pub(crate) struct VCode {
     pub(crate) pool: Vec<Vec<u8>>,
     /// The widest vector that occurs.
     pub(crate) widest: Option<Width>,
-    /// Whether a virtual register is written more than once, so that the code is not in SSA form.
-    pub(crate) has_chains: bool,
     operands: Vec<Operand>,
 }
 

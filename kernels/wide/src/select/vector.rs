@@ -1,7 +1,7 @@
 //! Arithmetic on f32, on vectors of f32 and on vectors of i32.
 
 use super::operand::Folds;
-use super::{Chains, Select, Source, define, read, reuse};
+use super::{Select, Source, define, read, reuse};
 use crate::Isa;
 use crate::error::Result;
 use crate::vcode::{Binary, Op, Predicate, Size, Unary, Width};
@@ -265,27 +265,11 @@ impl Select<'_> {
     /// Always the form that overwrites the accumulator, so that a chain stays in one register.
     fn fma(&mut self, inst: ir::Inst, a: Value, b: Value, accumulator: Value) -> Result<()> {
         let width = self.width(self.result_type(inst))?;
-        if self.chains == Chains::OneRegister && self.is_link(accumulator) {
-            let register = self.result(inst)?;
-            let accumulator = self.func.dfg.resolve_aliases(accumulator);
-            self.registers[accumulator] = Some(register);
-            self.vcode.has_chains = true;
-        }
         let accumulator = self.vector(accumulator)?;
         let (a, b) = self.commuted(a, b, width, Folds::Lanes32)?;
         let operands = [reuse(self.result(inst)?, 1), read(accumulator), read(a)];
         self.emit(Op::Fma(width), &operands, Some(b));
         Ok(())
-    }
-
-    /// Whether an accumulator is a sum or a load of the root's block that nothing but the root uses.
-    fn is_link(&self, accumulator: Value) -> bool {
-        let accumulator = self.func.dfg.resolve_aliases(accumulator);
-        let Some(inst) = self.definition(accumulator) else { return false };
-        matches!(self.func.dfg.insts[inst].opcode(), Opcode::Fma | Opcode::Load)
-            && self.demand.once(accumulator)
-            && self.registers[accumulator].is_none()
-            && self.beside_root(inst)
     }
 
     fn splat(&mut self, inst: ir::Inst, a: Value) -> Result<()> {
