@@ -4,6 +4,7 @@
 //! [`estimate`] counts instructions per port, footprints per cache level and tails from the same
 //! plan that code generation follows.
 
+use crate::codegen::UNROLLED_TAPS;
 use crate::schedule::{
     CheckedSchedule, DepthwiseTile, Family, Fusion, LoopOrder, Packing, PointwiseTile, Schedule,
     Split, Tail, Taps, Window,
@@ -38,6 +39,9 @@ const ACCUMULATORS: usize = 8;
 
 /// Input channels per step of the pointwise reduction.
 const UNROLL: u8 = 4;
+
+/// Part of the cycles that a multiply-add in the code of a register tile has to save.
+const CODE: f64 = 5e-5;
 
 /// Times that every axis is gone through at most.
 const ROUNDS: usize = 2;
@@ -79,6 +83,20 @@ pub fn default_schedule(workload: &Workload, target: &Target, threads: usize) ->
         .schedule
 }
 
+impl Schedule {
+    /// Multiply-adds in the code of both register tiles.
+    fn unrolled(&self, workload: &Workload) -> usize {
+        let taps = workload.depthwise().map_or(0, |stage| stage.taps());
+        let depthwise = self.depthwise.map_or(0, |tile| {
+            usize::from(tile.rows) * usize::from(tile.vectors) * taps.min(UNROLLED_TAPS)
+        });
+        let pointwise = self.pointwise.map_or(0, |tile| {
+            [tile.broadcasts, tile.vectors, tile.unroll].into_iter().map(usize::from).product()
+        });
+        depthwise + pointwise
+    }
+}
+
 /// A schedule and its [`estimate`].
 struct Found {
     schedule: CheckedSchedule,
@@ -93,8 +111,10 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
+    /// The estimate, and a little for code: what is no faster should not take longer to compile.
     fn cycles(&self, schedule: &CheckedSchedule) -> f64 {
-        estimate(schedule, self.threads).cycles()
+        let unrolled = schedule.schedule().unrolled(self.workload) as f64;
+        estimate(schedule, self.threads).cycles() * (1.0 + CODE * unrolled)
     }
 
     /// A rule of thumb for each family and each way to hand over.
@@ -380,8 +400,47 @@ fn depthwise_tile(
     } else {
         (Taps::Memory, ENOUGH_ROWS)
     };
-    let is_looped =
-        workload.depthwise().is_some_and(|stage| stage.taps() > crate::codegen::UNROLLED_TAPS);
+    let is_looped = workload.depthwise().is_some_and(|stage| stage.taps() > UNROLLED_TAPS);
     let rows = if is_looped && family != Family::Nhwc { 1 } else { rows };
     DepthwiseTile { lanes, rows: rows as u8, vectors: 1, taps, tail, window: Window::Copied }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+    use crate::target::Isa;
+
+    #[test]
+    fn defaults_for_two_threads_have_work_for_both_in_every_phase() {
+        let lines = [
+            "f32 nchw 1x512x7x7 dw:3x3,p1,relu pw:512,relu",
+            "f32 nhwc 1x1024x7x7 dw:3x3,p1,relu pw:1024,relu",
+            "f32 nchw 1x256x1x500 dw:1x33,p0/16/0/16 pw:256,relu",
+            "f32 nhwc 1x256x1x500 dw:1x33,p0/16/0/16 pw:256,relu",
+            "f32 nhwc 1x512x1x250 dw:1x9,p0/4/0/4,relu",
+            "f32 nchw 1x512x10x10 pw:546",
+        ];
+        for (line, isa) in
+            lines.into_iter().flat_map(|line| [(line, Isa::Avx2), (line, Isa::Avx512)])
+        {
+            let workload = line.parse().expect("the lines are workloads");
+            let schedule = default_schedule(&workload, &Target::of(isa), 2);
+            let plan = Plan::new(&schedule);
+            let least = plan.phases.iter().map(|phase| plan.batch * phase.count).min();
+            assert!(least >= Some(2), "{line}, {isa}: {}", schedule.schedule());
+        }
+    }
+
+    #[test]
+    fn defaults_for_many_threads_are_no_slower_there_than_those_for_one() {
+        let workload = "f32 nchw 1x3x4x4 dw:3x3,p1 pw:4".parse().expect("a workload");
+        let of = |threads| *default_schedule(&workload, &Target::of(Isa::Avx2), threads).schedule();
+        let (one, many) = (of(1), of(8));
+        let cycles = |schedule: Schedule| {
+            let checked = schedule.check(&workload, &Target::of(Isa::Avx2)).expect("it is legal");
+            estimate(&checked, 8).cycles()
+        };
+        assert!(cycles(many) <= cycles(one));
+    }
 }
