@@ -2,28 +2,34 @@
 
 use std::collections::HashSet;
 
-use super::machine::{LATENCY, LINE_BYTES, Work, unaligned, waiting};
+use super::machine::{LATENCY, LINE_BYTES, Work, unaligned, waiting, waiting_for_others};
 use super::makespan;
 use crate::activation::Activation;
 use crate::cover::{Cover, Slot, WIDTHS};
 use crate::plan::{First, LINE, Phase, Place, Plan, Tasks};
-use crate::schedule::{CheckedSchedule, Family, LoopOrder, Packing, Taps, Window};
+use crate::schedule::{CheckedSchedule, Family, LoopOrder, Packing, Tail, Taps, Window};
 
 /// Cycles of a loop that ends: its last branch is predicted wrongly.
-const LOOP_END: f64 = 12.0;
+const LOOP_END: f64 = 15.0;
 /// Instructions of a loop's step beside its body: pointers, counter, branch.
-const LOOP_STEP: f64 = 3.0;
-/// Instructions of a masked store beside the store: the constant, and its way into a mask.
-const MASK: f64 = 2.0;
+const LOOP_STEP: f64 = 4.0;
+/// Stores that a masked one takes the time of, beside its own, where it reaches into a second line.
+const MASKED_STORE: f64 = 5.5;
 /// Cycles of a row of a window beside its copying: whether it is padding is asked of each, and what
 /// was just stored is loaded at other offsets.
 const ROW: f64 = 8.0;
 /// Cycles until the other threads have joined the first one.
-const JOIN: f64 = 4_000.0;
+const JOIN: f64 = 5_000.0;
 /// Cycles until all threads have ended a phase and begun the next one.
-const BARRIER: f64 = 2_000.0;
+const BARRIER: f64 = 2_500.0;
 /// Times that data cost which are met in runs too short to be fetched ahead.
-const SCATTERED: f64 = 2.5;
+const SCATTERED: f64 = 1.6;
+/// Rows of a plane that are fetched ahead when read side by side, and how much longer data take
+/// that are met in many more.
+const ROWS_AHEAD: f64 = 5.0;
+const JUMPS: f64 = 0.7;
+/// Part by which depthwise blocks take longer whose last vectors overlap those before.
+const OVERLAPPING: f64 = 0.15;
 /// Reduction length from which row-major weights of a power-of-two pitch fall into few cache sets.
 const ALIASING: usize = 256;
 
@@ -122,6 +128,7 @@ pub fn estimate(schedule: &CheckedSchedule, threads: usize) -> Estimate {
             busiest.imbalance += tasks.makespan(threads, late) - busiest.cycles();
             if threads > 1 && index > 0 {
                 busiest.imbalance += BARRIER;
+                busiest.memory += counted.handed_over(phase, threads);
             }
             busiest
         })
@@ -179,6 +186,22 @@ impl Counted<'_> {
         let rests = groups.rest.iter().map(Vec::len);
         let last = groups.rest.last().map_or(groups.slots.len(), Vec::len);
         last as f64 / (groups.full * groups.slots.len() + rests.sum::<usize>()) as f64
+    }
+
+    /// Cycles of waiting for what other threads have put into the tensor between the stages.
+    fn handed_over(&self, phase: &Phase, threads: usize) -> f64 {
+        let plan = self.plan;
+        if plan.middle.place != Place::Shared {
+            return 0.0;
+        }
+        let tensor = (plan.batch * plan.rows * plan.cols * plan.middle_channels) as f64 * 4.0;
+        let threads = threads as f64;
+        let read = match phase.tasks {
+            Tasks::Tiles => tensor / threads,
+            // Every output channel needs all of it.
+            Tasks::ChannelGroups => tensor,
+        };
+        waiting_for_others(read * (threads - 1.0) / threads)
     }
 
     fn first_stage(&self, rows: usize) -> Estimate {
@@ -240,14 +263,23 @@ impl Counted<'_> {
         let masks = self.masks(&cover, rows as f64);
         let planes = plan.middle_channels as f64;
         let work = work.plus(masks).plus(begin).times(planes);
-        let mut estimate = Estimate { depthwise: work.cycles(), ..Estimate::default() };
+        let overlaps = tile.tail == Tail::Overlap && !cover.rest.is_empty();
+        let depthwise = work.cycles() * if overlaps { 1.0 + OVERLAPPING } else { 1.0 };
+        let mut estimate = Estimate { depthwise, ..Estimate::default() };
 
         let window_rows = plan.window_rows(rows) as f64;
         if tile.window == Window::Copied {
             let row = self.copied_row(plan.copied_cols, plan.stride[1]);
             estimate.window = row.times(window_rows * plan.channels as f64).cycles();
         }
-        estimate.memory = self.input_waiting(rows) + self.middle_waiting(rows);
+        let jumps = match tile.window {
+            Window::Copied => 1.0,
+            Window::Direct => {
+                let side_by_side = plan.window_rows(group) as f64;
+                1.0 + JUMPS * (1.0 - ROWS_AHEAD / side_by_side).max(0.0)
+            }
+        };
+        estimate.memory = jumps * self.input_waiting(rows) + self.middle_waiting(rows);
         estimate
     }
 
@@ -357,16 +389,17 @@ impl Counted<'_> {
                 others: LOOP_STEP / f64::from(tile.unroll),
                 ..Work::default()
             };
-            // Too few accumulators leave the multiply-add ports waiting for their own results.
-            let steps = reduction * step.cycles().max(LATENCY);
+            let steps = step.times(reduction);
             let rest = Work {
                 loads: accumulators * residual,
                 stores: accumulators * if over_pixels { unaligned(tile.lanes.into()) } else { 1.0 },
                 others: accumulators * (1.0 + finish) + 2.0 * LOOP_STEP,
-                stalls: LOOP_END,
                 ..Work::default()
             };
-            steps + rest.cycles()
+            // Too few accumulators leave the multiply-add ports waiting for their own results.
+            let idle = (reduction * LATENCY - steps.cycles()).max(0.0);
+            // The next block begins while this one is stored.
+            idle + steps.plus(rest).cycles()
         };
         let sizes = |cover: &Cover| {
             let rest = cover.rest.iter().map(|slots| (slots.len(), 1.0));
@@ -549,16 +582,16 @@ impl Counted<'_> {
 
     /// Storing the masked vectors of a cover so many times: what masks cost beside.
     fn masks(&self, cover: &Cover, times: f64) -> Work {
-        let target = &self.plan.target;
         let masked = cover.rest.iter().flatten().filter(|slot| slot.surplus() > 0);
-        let others: f64 = masked
-            .map(|slot| match target.isa.wide() {
-                Some(_) => MASK,
-                // Element by element.
-                None => slot.valid as f64,
-            })
-            .sum();
-        Work { others, ..Work::default() }.times(times)
+        let of_slot = |slot: &Slot| match self.plan.target.isa.wide() {
+            Some(_) => {
+                let split = unaligned(slot.lanes) - 1.0;
+                Work { stores: MASKED_STORE * split, ..Work::default() }
+            }
+            // Element by element.
+            None => Work { others: slot.valid as f64, ..Work::default() },
+        };
+        masked.map(of_slot).fold(Work::default(), Work::plus).times(times)
     }
 
     /// Whether taps take even or odd elements of two vectors.
