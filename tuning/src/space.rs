@@ -13,7 +13,7 @@ use std::mem::{Discriminant, discriminant};
 
 use dsconv_kernels::{
     DepthwiseTile, Family, Fusion, IllegalSchedule, Layout, LoopOrder, Packing, PointwiseTile,
-    Schedule, Split, Tail, Taps, Target, Window, Workload,
+    Schedule, Split, Tail, Taps, Target, Window, Workload, cost,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -519,46 +519,20 @@ impl<'a> Axes<'a> {
         tails
     }
 
-    /// Broadcasts and vectors whose accumulators fit the registers, those that waste least first.
+    /// Pointwise register tiles, those that waste least first.
     fn register_tiles(
         &self,
         lanes: u8,
         vector_side: usize,
         broadcast_side: usize,
     ) -> Vec<(u8, u8)> {
-        const MOST_BROADCASTS: u8 = 28;
-        const MOST_VECTORS: u8 = 6;
-        // Two FMA units times a latency of four cycles: fewer chains leave them idle.
-        const LEAST_ACCUMULATORS: usize = 8;
-        let registers = usize::from(self.target.vector_registers);
-        let used =
-            |tile: usize, extent: usize| extent as f64 / extent.next_multiple_of(tile) as f64;
-        let mut tiles = Vec::new();
-        for vectors in 1..=MOST_VECTORS {
-            for broadcasts in 1..=MOST_BROADCASTS {
-                let (b, v) = (usize::from(broadcasts), usize::from(vectors));
-                let accumulators = b * v;
-                let oversized = b > broadcast_side || (v - 1) * usize::from(lanes) >= vector_side;
-                if oversized || accumulators + b.min(v) + 1 > registers {
-                    continue;
-                }
-                let busy = (accumulators as f64 / LEAST_ACCUMULATORS as f64).min(1.0);
-                // One load per broadcast and per vector; two loads a cycle keep up with two FMAs.
-                let fed = (accumulators as f64 / (b + v) as f64).min(1.0);
-                let filled = used(b, broadcast_side) * used(v * usize::from(lanes), vector_side);
-                tiles.push((busy * fed * filled, accumulators, (broadcasts, vectors)));
-            }
-        }
-        if tiles.iter().any(|&(_, accumulators, _)| accumulators >= LEAST_ACCUMULATORS) {
-            tiles.retain(|&(_, accumulators, _)| accumulators >= LEAST_ACCUMULATORS);
-        }
-        tiles.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)).then(a.2.cmp(&b.2)));
+        let mut tiles = cost::register_tiles(self.target, lanes, vector_side, broadcast_side);
         if self.is_cut(Cut::MoreRegisterTiles) {
             tiles.truncate(4);
         } else if self.is_cut(Cut::RegisterTiles) {
             tiles.truncate(8);
         }
-        tiles.into_iter().map(|(_, _, tile)| tile).collect()
+        tiles
     }
 }
 
