@@ -50,6 +50,14 @@ pub trait Bench {
         limit: Option<Duration>,
     ) -> Result<u64, Outcome>;
 
+    /// Gives a kernel's weights and scratch other memory. To which physical pages they fall is luck,
+    /// which decides on some 5 % of the time of a kernel whose data fill the second-level cache.
+    ///
+    /// # Errors
+    ///
+    /// Returns what became of the schedule instead.
+    fn relocate(&mut self, kernel: &mut Self::Kernel) -> Result<(), Outcome>;
+
     /// Verifies a kernel that is to be stored once more: on other data, at the edges of its buffers,
     /// and on the threads it is for.
     ///
@@ -182,10 +190,14 @@ impl HostBench {
     /// If the schedule was checked against another workload.
     pub fn compile(&mut self, schedule: &CheckedSchedule) -> Result<Prepared, CompileError> {
         let kernel = Kernel::compile(schedule)?;
-        let weights =
-            kernel.pack(&self.tensors.weights()).expect("the weights were made for this workload");
-        let workspace = kernel.workspace(self.threads);
+        let (weights, workspace) = self.memory(&kernel);
         Ok(Prepared { kernel, weights, workspace })
+    }
+
+    /// Packed weights of a kernel, and scratch.
+    fn memory(&self, kernel: &Kernel) -> (PackedWeights, Workspace) {
+        let weights = kernel.pack(&self.tensors.weights());
+        (weights.expect("the weights were made for this workload"), kernel.workspace(self.threads))
     }
 
     /// Runs a kernel once and compares its output with the reference's.
@@ -349,6 +361,13 @@ impl Bench for HostBench {
         }
         self.samples.count(is_quiet);
         Ok(least)
+    }
+
+    fn relocate(&mut self, kernel: &mut Prepared) -> Result<(), Outcome> {
+        // Both are there before those they replace are given back.
+        let (weights, workspace) = self.memory(&kernel.kernel);
+        (kernel.weights, kernel.workspace) = (weights, workspace);
+        Ok(())
     }
 
     fn verify_again(&mut self, kernel: &mut Prepared) -> Result<(), Outcome> {

@@ -34,6 +34,8 @@ pub const RACE_SAMPLES: usize = 5;
 pub const CONFIRM_SAMPLES: usize = 31;
 /// Samples per schedule before a confirmation, to choose who takes part.
 pub const QUALIFYING_SAMPLES: usize = 9;
+/// Rounds of a confirmation after which everybody moves to other memory.
+const ROUNDS_A_PLACE: usize = 2;
 /// Part of the rounds in which a contender must be faster to win against the medians. By chance 22
 /// of 31 are in one case of 70.
 const MOST_PAIRS: f64 = 0.7;
@@ -389,8 +391,9 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
     /// Samples all contenders in turn with nothing carried over, [`CONFIRM_SAMPLES`] each or
     /// until time is up, and sorts them. Every second round runs in reverse, so that nobody always
-    /// follows the same neighbour and a steady drift cancels. Contenders that time leaves without a
-    /// fresh sample keep what they had.
+    /// follows the same neighbour and a steady drift cancels; and after it everybody moves to other
+    /// memory, so that nobody wins by its pages. Contenders that time leaves without a fresh sample
+    /// keep what they had.
     ///
     /// They are sorted by their medians; but whoever is faster than the best of them *in the same
     /// round*, in most rounds, comes before it. A core that changes its speed meets both of a pair.
@@ -411,9 +414,15 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         for contender in &mut self.running {
             contender.stale_us = std::mem::take(&mut contender.samples_us);
         }
-        while self.sample_each(wanted) {
+        for round in 1.. {
+            if !self.sample_each(wanted) {
+                break;
+            }
             self.running.reverse();
             self.running.retain(|contender| contender.failure.is_none());
+            if round < wanted && round % ROUNDS_A_PLACE == 0 {
+                self.relocate();
+            }
         }
         self.running.retain(|contender| contender.failure.is_none());
         let has_pairs = self.running.iter().all(|it| it.samples_us.len() >= LEAST_PAIRS);
@@ -425,6 +434,18 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.sort();
         if has_pairs {
             self.sort_by_pairs();
+        }
+    }
+
+    /// Moves all contenders to other memory, as far as time allows.
+    fn relocate(&mut self) {
+        for contender in &mut self.running {
+            if self.clock.now_ns() >= self.until_ns {
+                return;
+            }
+            if let Err(outcome) = self.bench.relocate(&mut contender.kernel) {
+                contender.failure = Some(outcome);
+            }
         }
     }
 

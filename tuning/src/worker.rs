@@ -261,6 +261,14 @@ impl Bench for WorkerBench {
         }
     }
 
+    fn relocate(&mut self, kernel: &mut RemoteKernel) -> Result<(), Outcome> {
+        self.ensure(kernel, None)?;
+        match self.ask(&Request::Relocate { id: kernel.id }, FIRST_LIMIT)? {
+            Reply::Relocated => Ok(()),
+            reply => Err(reply.failure()),
+        }
+    }
+
     fn verify_again(&mut self, kernel: &mut RemoteKernel) -> Result<(), Outcome> {
         self.ensure(kernel, None)?;
         // The reference is to be run on the other data first.

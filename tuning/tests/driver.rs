@@ -15,7 +15,7 @@ use dsconv_tuning::{
 use synthetic::{FakeBench, Noise, block, narrow, wide};
 
 const QUIET_MACHINE: Noise =
-    Noise { jitter: 0.01, interruptions: 0.0, interruption_ns: 0, drift: 0.0 };
+    Noise { jitter: 0.01, interruptions: 0.0, interruption_ns: 0, drift: 0.0, placement: 0.0 };
 
 fn space() -> SearchSpace {
     SearchSpace::new(&block(), &narrow(), 1)
@@ -110,8 +110,12 @@ fn no_budget_still_gives_a_verified_record_of_the_default() {
 fn the_budget_is_overrun_by_at_most_one_candidate() {
     for (seed, seconds) in (0..40).map(|i| (i, 0.05 * i as f64)) {
         let best = space().sample(1, seed)[0];
-        let shared =
-            Noise { jitter: 0.03, interruptions: 0.01, interruption_ns: 4_000_000, drift: 0.0 };
+        let shared = Noise {
+            jitter: 0.03,
+            interruptions: 0.01,
+            interruption_ns: 4_000_000,
+            ..Noise::default()
+        };
         let mut bench = FakeBench::new(shared, seed, landscape(best));
         bench.compile_ns = 9_000_000;
         bench.verify_ns = 1_000_000;

@@ -4,7 +4,7 @@ mod synthetic;
 
 use dsconv_kernels::Schedule;
 use dsconv_tuning::measure::{CONFIRM_SAMPLES, Clock, Contender, RACE_SAMPLES, Race};
-use synthetic::{FakeBench, Noise, schedules};
+use synthetic::{FakeBench, Noise, checked, schedules};
 
 const FOREVER: u64 = u64::MAX;
 
@@ -24,8 +24,12 @@ fn order<K>(contenders: &[Contender<K>]) -> Vec<Schedule> {
 
 #[test]
 fn the_fastest_wins_on_a_noisy_machine() {
-    let shared =
-        Noise { jitter: 0.04, interruptions: 0.002, interruption_ns: 4_000_000, drift: 0.0 };
+    let shared = Noise {
+        jitter: 0.04,
+        interruptions: 0.002,
+        interruption_ns: 4_000_000,
+        ..Noise::default()
+    };
     for seed in 0..50 {
         // 5 % apart, between 100 us and 260 us, in an order that the seed shuffles.
         let mut times: Vec<u64> = (0..20).map(|i| (100_000.0 * 1.05_f64.powi(i)) as u64).collect();
@@ -261,4 +265,29 @@ fn what_noise_cannot_tell_apart_costs_next_to_nothing() {
     assert!(rate <= 0.6 && regret < 1.002, "{rate} {regret}");
     let (rate, _) = flips_and_regret(5.0, |bench| bench.noise = noisy);
     assert!(rate < 0.02, "{rate}");
+}
+
+#[test]
+fn nobody_wins_by_the_memory_that_it_happens_to_have() {
+    // Pages decide on up to 6 %, the schedules differ by 2 %.
+    let pages = Noise { jitter: 0.005, placement: 0.06, ..Noise::default() };
+    let mut flips = [0; 2];
+    for seed in 0..200 {
+        for (moves, flips) in [false, true].into_iter().zip(&mut flips) {
+            let (all, true_ns) = timed(&[102_000, 100_000]);
+            let mut bench = FakeBench::new(pages, seed, true_ns);
+            bench.moves = moves;
+            let clock = bench.clock.clone();
+            let mut race = Race::new(&mut bench, &clock, FOREVER);
+            for &schedule in &all {
+                let kernel = race.prepare(&checked(&schedule)).expect("it does not fail");
+                assert!(race.enter(schedule, kernel).is_none());
+            }
+            *flips += usize::from(race.confirm()[0].schedule != all[1]);
+        }
+    }
+    let [stayed, moved] = flips;
+    println!("of 200 winners flipped {stayed} that stayed, {moved} that moved");
+    assert!(stayed > 25, "{stayed}: the noise is too small to tell anything");
+    assert!(moved < 15, "{moved}");
 }

@@ -17,6 +17,8 @@ pub(super) enum Request {
     Prepare { id: u64, schedule: Schedule },
     /// Run so many times.
     Sample { id: u64, repeats: u64 },
+    /// Give other memory to weights and scratch.
+    Relocate { id: u64 },
     /// Verify once more, on other data.
     VerifyAgain { id: u64 },
     /// Tell why the samples since the last such request cannot be trusted.
@@ -44,6 +46,8 @@ pub(super) enum Reply {
     Ready,
     /// Compiled, and equal to the reference.
     Prepared,
+    /// Weights and scratch are elsewhere.
+    Relocated,
     /// Equal to the reference on other data, too.
     Verified,
     /// What became of the schedule instead.

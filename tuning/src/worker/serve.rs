@@ -94,6 +94,13 @@ impl Worker {
                     }
                 }
             },
+            Request::Relocate { id } => match self.kernels.get_mut(&id) {
+                None => Reply::Refused { message: format!("there is no kernel {id}") },
+                Some((_, kernel)) => match self.bench.relocate(kernel) {
+                    Ok(()) => Reply::Relocated,
+                    Err(outcome) => Reply::Failed(Fate::from(&outcome)),
+                },
+            },
             Request::VerifyAgain { id } => match self.kernels.get_mut(&id) {
                 None => Reply::Refused { message: format!("there is no kernel {id}") },
                 Some((schedule, kernel)) => {

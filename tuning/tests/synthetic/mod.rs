@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Noise {
     pub interruption_ns: u64,
     /// Relative slowdown per second that has passed.
     pub drift: f64,
+    /// Largest part by which memory makes a kernel slower.
+    pub placement: f64,
 }
 
 pub struct FakeBench<F> {
@@ -63,6 +66,10 @@ pub struct FakeBench<F> {
     /// A second speed, as of a core whose frequency changes: how much slower, and how long each
     /// lasts.
     pub second_speed: Option<(f64, u64)>,
+    /// How much slower the memory makes each kernel.
+    pub places: HashMap<Schedule, f64>,
+    /// Whether kernels can be moved to other memory.
+    pub moves: bool,
     /// Whether each question for contamination is answered by yes, the next one first.
     pub contaminated: Vec<bool>,
 }
@@ -86,6 +93,8 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
             crashes: |_, _| false,
             repeatable: true,
             second_speed: None,
+            places: HashMap::new(),
+            moves: true,
             contaminated: Vec::new(),
         }
     }
@@ -96,11 +105,19 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
 }
 
 impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
+    fn place(&mut self, kernel: Schedule) {
+        if self.noise.placement > 0.0 {
+            let slower = self.rng.random_range(0.0..=self.noise.placement);
+            self.places.insert(kernel, slower);
+        }
+    }
+
     fn run(&mut self, kernel: &Schedule) {
         let start = self.clock.now_ns();
-        let Noise { jitter, interruptions, interruption_ns, drift } = self.noise;
+        let Noise { jitter, interruptions, interruption_ns, drift, .. } = self.noise;
         let mut ns = (self.true_ns)(kernel) as f64;
         ns *= 1.0 + drift * start as f64 / 1e9;
+        ns *= 1.0 + self.places.get(kernel).copied().unwrap_or(0.0);
         ns *= 1.0 + jitter * self.rng.random_range(-1.0..=1.0);
         if let Some((factor, lasts_ns)) = self.second_speed
             && start / lasts_ns % 2 == 1
@@ -135,6 +152,7 @@ impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
             let mismatch = Mismatch::Unwritten { index: 0, coordinates: [0; 4], count: 1 };
             return Err(Outcome::Wrong(mismatch));
         }
+        self.place(schedule);
         Ok(schedule)
     }
 
@@ -152,6 +170,13 @@ impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
             self.run(kernel);
         }
         Ok(self.clock.now_ns() - start)
+    }
+
+    fn relocate(&mut self, kernel: &mut Schedule) -> Result<(), Outcome> {
+        if self.moves {
+            self.place(*kernel);
+        }
+        Ok(())
     }
 
     fn verify_again(&mut self, kernel: &mut Schedule) -> Result<(), Outcome> {
@@ -193,6 +218,10 @@ pub fn workload(line: &str) -> Workload {
 /// A block of the middle of MobileNetV1.
 pub fn block() -> Workload {
     workload("f32 nchw 1x256x28x28 dw:3x3,p1,bias,relu pw:256,bias,relu")
+}
+
+pub fn checked(schedule: &Schedule) -> CheckedSchedule {
+    schedule.check(&block(), &narrow()).expect("a legal schedule of the block")
 }
 
 /// `count` different schedules of the block, and where they come from.
