@@ -49,7 +49,8 @@ pub struct PackedWeights {
     elements: Buffer,
 }
 
-/// Scratch memory of one kernel for a number of threads, so that a run allocates nothing.
+/// Scratch memory of one kernel for a number of threads, so that a run allocates nothing, but what
+/// a pool takes to wake a thread.
 #[derive(Clone, Debug)]
 pub struct Workspace {
     schedule: CheckedSchedule,

@@ -144,7 +144,7 @@ impl CoreKinds {
     }
 
     fn by_part(root: &Path, capacities: &BTreeMap<u32, u32>) -> Option<Self> {
-        // Most machines end here, with no file read for each core but one.
+        // Most machines end here, with one file read for each core.
         if capacities.values().min() == capacities.values().max() {
             return None;
         }

@@ -126,7 +126,7 @@ impl Machine {
             let mut allowed = self.allowed.iter().flat_map(CoreList::iter);
             if allowed.any(|core| !performance.contains(core)) {
                 advice.push(format!(
-                    "there are two kinds of cores: keep to one, the performance cores for instance \
+                    "there are several kinds of cores: keep to one, the performance cores for instance \
                      (taskset --cpu-list {performance} autotune ...)"
                 ));
             }
