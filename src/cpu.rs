@@ -7,12 +7,14 @@
 //! ```
 
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use dsconv_kernels::Target;
 use serde::{Deserialize, Serialize};
 
 use crate::database::fault_of_text;
+use cores::OwnCores;
 
 #[cfg(target_arch = "aarch64")]
 #[path = "cpu/aarch64.rs"]
@@ -23,9 +25,14 @@ mod arch;
 #[cfg(target_arch = "x86_64")]
 #[path = "cpu/x86_64.rs"]
 mod arch;
+mod cores;
+mod midr;
 mod sysfs;
 
-/// A CPU model as far as it decides which schedule is fastest.
+pub use cores::{CoreKinds, CoreList};
+
+/// A CPU model as far as it decides which schedule is fastest. Where the CPU has several kinds of
+/// cores, it describes the largest that the process may use: on ARM they differ in all of this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuModel {
     /// `GenuineIntel`, `AuthenticAMD`; on ARM the implementer, such as `ARM`; `unknown` where the
@@ -37,7 +44,7 @@ pub struct CpuModel {
     pub model: u32,
     /// Revision of the model; on ARM the variant times 16 plus the revision.
     pub stepping: u32,
-    /// Kind of the cores that the process may use, where the CPU has several.
+    /// Kind of the cores that the process may use, where the CPU has several ([`CoreKinds`]).
     #[serde(default, skip_serializing_if = "CoreKind::is_uniform")]
     pub core_kind: CoreKind,
     /// The name that the CPU gives itself; may be empty.
@@ -63,7 +70,7 @@ pub enum CoreKind {
     Uniform,
     /// Large cores, or a mixture: schedulers put work on the large ones first.
     Performance,
-    /// Small cores only.
+    /// Small cores only; of three kinds the smallest.
     Efficiency,
 }
 
@@ -98,24 +105,29 @@ struct Identity {
 }
 
 impl CpuModel {
-    /// The CPU of this process. Read once: on a machine with several kinds of cores, this is the
-    /// core that asked first.
+    /// The CPU of this process. Read once: an affinity mask that is set afterwards changes nothing.
     pub fn host() -> Self {
         static HOST: OnceLock<CpuModel> = OnceLock::new();
         HOST.get_or_init(Self::detect).clone()
     }
 
     fn detect() -> Self {
-        let Identity { vendor, family, model, stepping, brand } = arch::identity();
+        let root = Path::new("/");
+        let cores = OwnCores::look(root);
+        let Identity { vendor, family, model, stepping, brand } = arch::identity(cores.largest);
         let mut features: Vec<String> = arch::features().into_iter().map(str::to_owned).collect();
         features.sort();
-        let caches = arch::caches().plausible().or(sysfs::caches().plausible());
+        let (asked, listed) = (arch::caches(), sysfs::caches(root, cores.largest));
+        let (asked, listed) = (asked.plausible(), listed.plausible());
+        // The core that is asked is the one that this thread happens to be on.
+        let caches =
+            if cores.kind == CoreKind::Uniform { asked.or(listed) } else { listed.or(asked) };
         Self {
             vendor,
             family,
             model,
             stepping,
-            core_kind: sysfs::core_kind(),
+            core_kind: cores.kind,
             brand,
             features,
             l1_bytes: caches.l1,
@@ -231,7 +243,22 @@ pub fn available_cores() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
     use super::*;
+
+    /// A file system made of some files.
+    pub(super) fn root(files: &[(&str, &str)]) -> TempDir {
+        let root = tempfile::tempdir().expect("a folder");
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        }
+        root
+    }
 
     #[test]
     fn the_host_has_a_file_name_and_plausible_caches() {

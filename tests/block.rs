@@ -200,3 +200,22 @@ fn a_run_allocates_nothing() {
         assert_eq!(allocations.count_total, 0, "{workload}");
     }
 }
+
+#[cfg(feature = "parallel")]
+#[test]
+fn a_run_on_a_pool_allocates_nothing_while_its_threads_are_awake() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    let workload = workload(24, 40, 17);
+    let tensors = Tensors::of(&workload, 8);
+    let dispatcher = builder().threads(2).build().unwrap();
+    let mut block = dispatcher.prepare(&workload, &tensors.weights()).unwrap();
+    let mut output = vec![0.0; workload.output_len()];
+    let mut allocations = || {
+        let run = || block.run_parallel(&pool, &tensors.input, None, &mut output).unwrap();
+        allocation_counter::measure(run).count_total
+    };
+    assert!(allocations() > 0, "the first run was on one thread");
+    // A thread that fell asleep is called through the pool, which allocates.
+    let runs = (0..1000).map(|_| allocations());
+    assert_eq!(runs.min(), Some(0));
+}

@@ -23,15 +23,19 @@ mod guarded;
 #[cfg(feature = "parallel")]
 mod share;
 
+#[cfg(feature = "parallel")]
+use share::Share;
+
 /// A compiled schedule: machine code for one workload on one target. `Send` and `Sync`; the code
-/// is freed with it.
+/// is freed with it and with the workspaces that it ran in on several threads.
 #[derive(Debug)]
 pub struct Kernel {
     schedule: CheckedSchedule,
     compiled: Arc<Compiled>,
 }
 
-/// Code, and the plan that it follows. Threads that come late to a run keep it alive.
+/// Code, and the plan that it follows. Runs that were shared keep it alive, for threads that come
+/// late.
 #[derive(Debug)]
 struct Compiled {
     plan: Plan,
@@ -45,15 +49,23 @@ pub struct PackedWeights {
     elements: Buffer,
 }
 
-/// Scratch memory of one kernel for a number of threads, so that a run allocates nothing.
+/// Scratch memory of one kernel for a number of threads, so that a run allocates nothing, but what
+/// a pool takes to wake a thread.
 #[derive(Clone, Debug)]
 pub struct Workspace {
     schedule: CheckedSchedule,
-    private: Vec<Buffer>,
+    #[cfg(feature = "parallel")]
+    threads: usize,
+    /// Scratch of the first thread, of the second, and so on.
+    private: Buffer,
     shared: Buffer,
     /// The team of the pool that ran the kernel last, and the pool's address.
     #[cfg(feature = "parallel")]
     team: Option<(usize, Arc<Team>)>,
+    /// The last runs on several threads. The next one takes the place of the older, which hardly
+    /// ever has a thread that still looks at it.
+    #[cfg(feature = "parallel")]
+    runs: [Option<Arc<Share>>; 2],
 }
 
 /// A checked schedule that a backend rejected: a bug of this project, never of the schedule.
@@ -83,7 +95,7 @@ pub enum RunError {
 
 /// What a generated function takes; `codegen::argument` knows the order.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Arguments {
     input: *const f32,
     weights: *const f32,
@@ -97,7 +109,7 @@ pub(crate) struct Arguments {
 }
 
 // SAFETY: the pointers are to slices that the run which made them holds borrowed until all its
-// tasks are done; threads that still have the arguments then find no task and do not use them.
+// tasks are done; who still has the arguments then finds no task and does not use them.
 // Threads read the same input, weights and residual; their tasks, and so what they write through
 // `output` and `shared`, are disjoint; each has a `private` of its own.
 unsafe impl Send for Arguments {}
@@ -139,12 +151,17 @@ impl Kernel {
     /// Scratch memory for runs on up to `threads` threads, at least one.
     pub fn workspace(&self, threads: usize) -> Workspace {
         let plan = &self.compiled.plan;
+        let threads = threads.max(1);
         Workspace {
             schedule: self.schedule,
-            private: vec![Buffer::zeroed(plan.private_len); threads.max(1)],
+            #[cfg(feature = "parallel")]
+            threads,
+            private: Buffer::zeroed(threads * plan.private_len),
             shared: Buffer::zeroed(plan.shared_len),
             #[cfg(feature = "parallel")]
             team: None,
+            #[cfg(feature = "parallel")]
+            runs: [None, None],
         }
     }
 
@@ -162,8 +179,7 @@ impl Kernel {
         workspace: &mut Workspace,
     ) -> Result<(), RunError> {
         let arguments = self.arguments(weights, input, residual, output, workspace)?;
-        let private = workspace.private[0].as_mut_ptr();
-        self.compiled.run(Arguments { private, ..arguments });
+        self.compiled.run(arguments);
         Ok(())
     }
 
@@ -185,16 +201,14 @@ impl Kernel {
         workspace: &mut Workspace,
     ) -> Result<(), RunError> {
         let arguments = self.arguments(weights, input, residual, output, workspace)?;
-        let threads = pool.current_num_threads().min(workspace.private.len());
+        let threads = pool.current_num_threads().min(workspace.threads);
         let threads = threads.min(self.compiled.most_tasks());
-        let private = workspace.private.iter_mut().take(threads.max(1));
-        let members = private.map(|own| Arguments { private: own.as_mut_ptr(), ..arguments });
-        let members: Vec<Arguments> = members.collect();
-        if let [alone] = members[..] {
-            self.compiled.run(alone);
+        if threads == 1 {
+            self.compiled.run(arguments);
             return Ok(());
         }
-        let share = Arc::new(share::Share::new(Arc::clone(&self.compiled), members));
+        let share = Share::new(Arc::clone(&self.compiled), arguments, threads);
+        let share = workspace.place(share);
         let work: Arc<dyn team::Shared> = share.clone();
         workspace.team(pool).call(pool, threads - 1, &work);
         share.run();
@@ -243,7 +257,7 @@ impl Kernel {
             weights: weights.elements.as_ptr(),
             residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
             output: output.as_mut_ptr(),
-            private: std::ptr::null_mut(),
+            private: workspace.private.as_mut_ptr(),
             shared: workspace.shared.as_mut_ptr(),
             first_image: 0,
             first_task: 0,
@@ -259,8 +273,19 @@ impl Workspace {
     /// awake for 50 us after it, and after each run. For who measures, or has a deadline: a run
     /// needs no call before it, only that the first ones find threads asleep.
     pub fn gather(&mut self, pool: &rayon::ThreadPool, at_most: Duration) -> bool {
-        let threads = pool.current_num_threads().min(self.private.len());
+        let threads = pool.current_num_threads().min(self.threads);
         self.team(pool).gather(pool, threads - 1, at_most)
+    }
+
+    /// Puts a run where an earlier one was, or elsewhere if a thread still looks at that.
+    fn place(&mut self, run: Share) -> Arc<Share> {
+        self.runs.swap(0, 1);
+        let place = &mut self.runs[0];
+        match place.as_mut().and_then(Arc::get_mut) {
+            Some(earlier) => *earlier = run,
+            None => *place = Some(Arc::new(run)),
+        }
+        Arc::clone(place.as_ref().expect("it was just set"))
     }
 
     /// The team of a pool: remembered, since it is nearly always the same.
@@ -292,7 +317,7 @@ impl Compiled {
     }
 
     /// Runs tasks `first..end` of a phase on this thread. `arguments` come from
-    /// [`Kernel::arguments`], with a scratch that no other thread uses meanwhile.
+    /// [`Kernel::arguments`], with a scratch of the workspace that no other thread uses meanwhile.
     fn call(&self, index: usize, arguments: Arguments, first: usize, end: usize) {
         let count = self.plan.phases[index].count;
         let arguments = Arguments {

@@ -1,10 +1,12 @@
-//! What Linux tells of MIDR_EL1, the main ID register of the ARM architecture reference manual.
-//! Elsewhere the CPU is `unknown`.
+//! What Linux tells. Elsewhere the CPU is `unknown`.
 
-use super::{Caches, Identity, sysfs};
+use std::path::Path;
 
-pub(super) fn identity() -> Identity {
-    sysfs::midr().map_or_else(Identity::unknown, sysfs::identity_of_midr)
+use super::midr::Midr;
+use super::{Caches, Identity};
+
+pub(super) fn identity(core: u32) -> Identity {
+    Midr::of_core(Path::new("/"), core).map_or_else(Identity::unknown, Midr::identity)
 }
 
 pub(super) fn features() -> Vec<&'static str> {

@@ -2,7 +2,7 @@
 
 use super::{Caches, Identity};
 
-pub(super) fn identity() -> Identity {
+pub(super) fn identity(_core: u32) -> Identity {
     Identity::unknown()
 }
 

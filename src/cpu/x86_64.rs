@@ -4,7 +4,8 @@ use std::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
 
 use super::{Caches, Identity};
 
-pub(super) fn identity() -> Identity {
+/// All kinds of cores of a hybrid CPU tell the same.
+pub(super) fn identity(_core: u32) -> Identity {
     let CpuidResult { eax: last_leaf, ebx, ecx, edx } = __cpuid(0);
     let vendor = text(&[ebx, edx, ecx]);
     let (family, model, stepping) =

@@ -16,21 +16,22 @@
 use std::fs;
 use std::path::Path;
 
+use dsconv::cpu::{CoreKinds, CoreList};
 use serde::Serialize;
 
 /// The machine's state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Machine {
-    /// Cores that are switched on, in the kernel's list form, such as `0-7`.
-    pub online: Option<String>,
-    /// Cores that this process may run on, in the same form.
-    pub allowed: Option<String>,
+    /// Cores that are switched on.
+    pub online: Option<CoreList>,
+    /// Cores that this process may run on.
+    pub allowed: Option<CoreList>,
     /// CPU time that the control group may use, in cores.
     pub quota: Option<f64>,
-    /// Performance cores, where there are two kinds.
-    pub performance_cores: Option<String>,
-    /// Efficiency cores, where there are two kinds.
-    pub efficiency_cores: Option<String>,
+    /// Performance cores, where there are several kinds ([`CoreKinds`]).
+    pub performance_cores: Option<CoreList>,
+    /// Efficiency cores, where there are several kinds.
+    pub efficiency_cores: Option<CoreList>,
     /// Policy of the clock frequency.
     pub governor: Option<String>,
     /// Whether frequencies above the nominal one are switched off.
@@ -54,13 +55,8 @@ impl Machine {
             Some(text.trim().to_owned()).filter(|text| !text.is_empty())
         };
         let cpu = "sys/devices/system/cpu";
-        let status = read("proc/self/status").unwrap_or_default();
-        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-        let (performance_cores, efficiency_cores) =
-            match (read("sys/devices/cpu_core/cpus"), read("sys/devices/cpu_atom/cpus")) {
-                (Some(performance), Some(efficiency)) => (Some(performance), Some(efficiency)),
-                _ => by_capacity(root),
-            };
+        let (performance_cores, efficiency_cores) = CoreKinds::look(root)
+            .map_or((None, None), |kinds| (Some(kinds.performance), Some(kinds.efficiency)));
         let cpuinfo = read("proc/cpuinfo").unwrap_or_default();
         let is_virtual = cpuinfo
             .lines()
@@ -68,8 +64,8 @@ impl Machine {
             .is_some_and(|line| line.split_ascii_whitespace().any(|flag| flag == "hypervisor"));
         let vendor = || read("sys/class/dmi/id/sys_vendor").unwrap_or("of unknown make".into());
         Self {
-            online: read(&format!("{cpu}/online")),
-            allowed: allowed.map(|list| list.trim().to_owned()),
+            online: CoreList::online(root),
+            allowed: CoreList::allowed(root),
             quota: quota(root),
             performance_cores,
             efficiency_cores,
@@ -85,7 +81,7 @@ impl Machine {
 
     /// Number of cores that this process may run on.
     pub fn allowed_cores(&self) -> Option<usize> {
-        count(self.allowed.as_deref()?)
+        Some(self.allowed.as_ref()?.iter().count())
     }
 
     /// What to mend before measuring with `threads` threads, the worst first: each a sentence that
@@ -127,10 +123,10 @@ impl Machine {
             ));
         }
         if let (Some(performance), Some(_)) = (&self.performance_cores, &self.efficiency_cores) {
-            let allowed = self.allowed.as_deref().unwrap_or("");
-            if members(allowed).iter().any(|core| !members(performance).contains(core)) {
+            let mut allowed = self.allowed.iter().flat_map(CoreList::iter);
+            if allowed.any(|core| !performance.contains(core)) {
                 advice.push(format!(
-                    "there are two kinds of cores: keep to one, the performance cores for instance \
+                    "there are several kinds of cores: keep to one, the performance cores for instance \
                      (taskset --cpu-list {performance} autotune ...)"
                 ));
             }
@@ -153,22 +149,6 @@ impl Machine {
     }
 }
 
-/// Cores by their capacity, where that differs: ARM's two kinds.
-fn by_capacity(root: &Path) -> (Option<String>, Option<String>) {
-    let capacity = |core: usize| {
-        let path = format!("sys/devices/system/cpu/cpu{core}/cpu_capacity");
-        fs::read_to_string(root.join(path)).ok()?.trim().parse::<u32>().ok()
-    };
-    let capacities: Vec<u32> = (0..4096).map_while(capacity).collect();
-    let Some(&most) = capacities.iter().max() else { return (None, None) };
-    let of = |is_largest: bool| {
-        let cores = (0..capacities.len()).filter(|&core| (capacities[core] == most) == is_largest);
-        cores.map(|core| core.to_string()).collect::<Vec<_>>().join(",")
-    };
-    let (performance, efficiency) = (of(true), of(false));
-    if efficiency.is_empty() { (None, None) } else { (Some(performance), Some(efficiency)) }
-}
-
 /// The quota of the control group, in cores: version 2's `cpu.max` or version 1's two files.
 fn quota(root: &Path) -> Option<f64> {
     let files = |name: &str| {
@@ -186,20 +166,6 @@ fn quota(root: &Path) -> Option<f64> {
         return cores(quota, period);
     }
     cores(&files("cpu.cfs_quota_us")?, &files("cpu.cfs_period_us")?)
-}
-
-/// Numbers of a list such as `0-3,8`.
-fn members(list: &str) -> Vec<usize> {
-    let ranges = list.split(',').filter_map(|range| {
-        let (first, last) = range.trim().split_once('-').unwrap_or((range.trim(), range.trim()));
-        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        (last < 1 << 16).then_some(first..=last)
-    });
-    ranges.flatten().collect()
-}
-
-fn count(list: &str) -> Option<usize> {
-    Some(members(list).len()).filter(|&count| count > 0)
 }
 
 #[cfg(test)]
@@ -276,10 +242,13 @@ mod tests {
         ]);
         assert!(intel.advice(1)[0].contains("--cpu-list 0-3"), "{:?}", intel.advice(1));
         let arm = machine(&[
+            ("proc/self/status", "Cpus_allowed_list:\t0-1\n"),
+            ("sys/devices/system/cpu/online", "0-1\n"),
             ("sys/devices/system/cpu/cpu0/cpu_capacity", "400\n"),
+            ("sys/devices/system/cpu/cpu0/regs/identification/midr_el1", "0x412fd050\n"),
             ("sys/devices/system/cpu/cpu1/cpu_capacity", "1024\n"),
+            ("sys/devices/system/cpu/cpu1/regs/identification/midr_el1", "0x411fd410\n"),
         ]);
-        assert_eq!(arm.performance_cores.as_deref(), Some("1"));
-        assert_eq!(arm.efficiency_cores.as_deref(), Some("0"));
+        assert!(arm.advice(1)[0].contains("--cpu-list 1 "), "{:?}", arm.advice(1));
     }
 }

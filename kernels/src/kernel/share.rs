@@ -8,15 +8,21 @@ use super::{Arguments, Compiled};
 use crate::team::{Shared, wait_until};
 
 /// Threads come to it when they can: at the end of a run all tasks are done, whoever did them.
+#[derive(Debug)]
 pub(super) struct Share {
     compiled: Arc<Compiled>,
-    /// Arguments of each thread, with a scratch of its own; those of the caller come first.
-    members: Vec<Arguments>,
-    /// Members that have come, the caller included.
+    /// Those of the caller, which has the first scratch; the others follow it.
+    arguments: Arguments,
+    threads: usize,
+    /// Threads that have come, the caller included.
     arrived: AtomicUsize,
-    phases: Vec<Progress>,
+    phases: [Progress; MOST_PHASES],
 }
 
+/// Phases of the longest plan: one for each stage.
+const MOST_PHASES: usize = 2;
+
+#[derive(Debug)]
 struct Progress {
     tasks: usize,
     /// The first task that no thread has taken.
@@ -25,33 +31,41 @@ struct Progress {
 }
 
 impl Share {
-    pub(super) fn new(compiled: Arc<Compiled>, members: Vec<Arguments>) -> Self {
-        let phases = compiled.plan.phases.iter();
-        let phases = phases
-            .map(|phase| Progress {
-                tasks: compiled.plan.batch * phase.count,
-                next: AtomicUsize::new(0),
-                done: AtomicUsize::new(0),
-            })
-            .collect();
-        Self { compiled, members, arrived: AtomicUsize::new(1), phases }
+    /// A run on so many threads, whose scratch lies one after the other, the caller's first.
+    pub(super) fn new(compiled: Arc<Compiled>, arguments: Arguments, threads: usize) -> Self {
+        let plan = &compiled.plan;
+        let phases = std::array::from_fn(|index| Progress {
+            tasks: plan.phases.get(index).map_or(0, |phase| plan.batch * phase.count),
+            next: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+        });
+        Self { compiled, arguments, threads, arrived: AtomicUsize::new(1), phases }
+    }
+
+    fn phases(&self) -> &[Progress] {
+        &self.phases[..self.compiled.plan.phases.len()]
     }
 
     /// The caller's part; all is done when it comes back.
     pub(super) fn run(&self) {
         self.take_part(0);
-        self.phases.iter().for_each(Progress::wait);
+        self.phases().iter().for_each(Progress::wait);
     }
 
     fn take_part(&self, member: usize) {
-        let Some(&arguments) = self.members.get(member) else { return };
-        let last = self.phases.len() - 1;
-        for (index, progress) in self.phases.iter().enumerate() {
-            while let Some([first, end]) = progress.take(self.members.len()) {
+        if member >= self.threads {
+            return;
+        }
+        let scratch = member * self.compiled.plan.private_len;
+        let private = self.arguments.private.wrapping_add(scratch);
+        let arguments = Arguments { private, ..self.arguments };
+        let phases = self.phases();
+        for (index, progress) in phases.iter().enumerate() {
+            while let Some([first, end]) = progress.take(self.threads) {
                 self.compiled.call(index, arguments, first, end);
                 progress.done.fetch_add(end - first, Release);
             }
-            if index < last {
+            if index + 1 < phases.len() {
                 progress.wait();
             }
         }
@@ -64,7 +78,7 @@ impl Shared for Share {
     }
 
     fn is_taken(&self) -> bool {
-        self.phases.iter().all(|phase| phase.next.load(Relaxed) >= phase.tasks)
+        self.phases().iter().all(|phase| phase.next.load(Relaxed) >= phase.tasks)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Runs that end before their time: by Ctrl-C, by a kill, by another process.
 #![cfg(unix)]
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,33 +11,31 @@ use dsconv::Database;
 use crate::sandbox::Sandbox;
 
 /// Takes a minute if nobody ends it.
-const LONG: &str = "--shape 1x64x28x28 --strategy exhaustive --seed 3 --cache c.toml --quiet";
+const LONG: &str = "--shape 1x64x28x28 --strategy exhaustive --seed 3 --cache c.toml --budget 60s";
 
 struct Running {
     child: Child,
-    folder: PathBuf,
 }
 
 impl Running {
-    fn start(sandbox: &Sandbox, line: &str) -> Self {
+    /// Starts the long run, and waits until it has tried so many schedules.
+    fn after_trials(sandbox: &Sandbox, trials: usize) -> Self {
         let folder = sandbox.path("");
         let child = Command::new(assert_cmd::cargo::cargo_bin!("autotune"))
-            .args(line.split_whitespace())
+            .args(LONG.split_whitespace())
+            .arg("--quiet")
             .current_dir(&folder)
             .env("HOME", &folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the command starts");
-        Self { child, folder }
-    }
-
-    fn wait_for_trials(&self, count: usize) {
         let start = Instant::now();
-        while lines_of_journal(&self.folder) < count + 1 {
+        while lines_of_journal(&folder) < trials + 1 {
             assert!(start.elapsed() < Duration::from_secs(50), "no journal in time");
             std::thread::sleep(Duration::from_millis(5));
         }
+        Self { child }
     }
 
     fn signal(&self, name: &str) {
@@ -50,20 +49,28 @@ impl Running {
     }
 }
 
-fn journal(folder: &std::path::Path) -> Option<PathBuf> {
+/// Kills the long run when it has tried so many schedules; gives the journal that it left.
+fn killed_after(sandbox: &Sandbox, trials: usize) -> PathBuf {
+    let run = Running::after_trials(sandbox, trials);
+    run.signal("-KILL");
+    run.end();
+    journal(&sandbox.path("")).expect("a journal")
+}
+
+fn journal(folder: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("the sandbox");
     let mut paths = entries.map(|entry| entry.expect("an entry").path());
     paths.find(|path| path.extension().is_some_and(|extension| extension == "journal"))
 }
 
-fn lines_of_journal(folder: &std::path::Path) -> usize {
+fn lines_of_journal(folder: &Path) -> usize {
     let text = journal(folder).and_then(|path| std::fs::read_to_string(path).ok());
     text.map_or(0, |text| text.lines().count())
 }
 
 /// Schedules in the journal's whole lines.
-fn journalled(folder: &std::path::Path) -> std::collections::HashSet<String> {
-    let text = std::fs::read_to_string(journal(folder).expect("a journal")).expect("text");
+fn journalled(path: &Path) -> HashSet<String> {
+    let text = std::fs::read_to_string(path).expect("text");
     let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n')).skip(1);
     lines
         .map(|line| {
@@ -76,24 +83,17 @@ fn journalled(folder: &std::path::Path) -> std::collections::HashSet<String> {
 #[test]
 fn a_killed_run_is_continued_and_nothing_is_tried_twice() {
     let sandbox = Sandbox::new();
-    let run = Running::start(&sandbox, &format!("{LONG} --budget 60s"));
-    run.wait_for_trials(40);
-    run.signal("-KILL");
-    run.end();
+    let path = killed_after(&sandbox, 40);
     assert!(!sandbox.path("c.toml").exists());
-    let known = journalled(&sandbox.path("")).len();
+    let known = journalled(&path).len();
     assert!(known >= 20, "{known}");
 
     // A second kill, and then a run that ends.
-    let run = Running::start(&sandbox, &format!("{LONG} --budget 60s"));
-    run.wait_for_trials(120);
-    run.signal("-KILL");
-    run.end();
-    let more = journalled(&sandbox.path("")).len();
+    let path = killed_after(&sandbox, 120);
+    let more = journalled(&path).len();
     assert!(more > known, "{more} after {known}");
 
-    let line = format!("{LONG} --budget 60s --trials {}", more + 5).replace(" --quiet", "");
-    let ended = sandbox.autotune(&format!("{line} --quiet --json"));
+    let ended = sandbox.autotune(&format!("{LONG} --trials {} --quiet --json", more + 5));
     let report = ended.json();
     assert_eq!(report["record"]["trials"], more + 5, "{report}");
     // Had it begun anew, it would have taken longer to try them all than these five.
@@ -104,14 +104,10 @@ fn a_killed_run_is_continued_and_nothing_is_tried_twice() {
 #[test]
 fn a_continued_run_says_so_and_anew_forgets_it() {
     let sandbox = Sandbox::new();
-    let run = Running::start(&sandbox, &format!("{LONG} --budget 60s"));
-    run.wait_for_trials(30);
-    run.signal("-KILL");
-    run.end();
-    let copy = std::fs::read(journal(&sandbox.path("")).expect("a journal")).expect("bytes");
-    let path = journal(&sandbox.path("")).expect("a journal");
+    let path = killed_after(&sandbox, 30);
+    let copy = std::fs::read(&path).expect("bytes");
 
-    let line = format!("{LONG} --budget 60s --trials 5").replace(" --quiet", "");
+    let line = format!("{LONG} --trials 5");
     let ended = sandbox.autotune(&line);
     assert!(ended.stderr.contains("continues an earlier run: "), "{ended:?}");
     assert!(ended.stderr.contains("trials in"), "{ended:?}");
@@ -126,19 +122,14 @@ fn a_continued_run_says_so_and_anew_forgets_it() {
 #[test]
 fn a_run_of_other_generated_code_is_not_continued() {
     let sandbox = Sandbox::new();
-    let run = Running::start(&sandbox, &format!("{LONG} --budget 60s"));
-    run.wait_for_trials(30);
-    run.signal("-KILL");
-    run.end();
-    let path = journal(&sandbox.path("")).expect("a journal");
+    let path = killed_after(&sandbox, 30);
     let text = std::fs::read_to_string(&path).expect("the journal");
     let now = dsconv::CODE_GENERATION;
     let field = |generation: u32| format!("\"code_generation\":{generation},");
     assert!(text.contains(&field(now)), "{text}");
     std::fs::write(&path, text.replace(&field(now), &field(99))).expect("the journal");
 
-    let ended =
-        sandbox.autotune(&format!("{LONG} --budget 60s --trials 5").replace(" --quiet", ""));
+    let ended = sandbox.autotune(&format!("{LONG} --trials 5"));
     let told = format!("not continued: its code was of version 99, now it is {now}");
     assert!(ended.stderr.contains(&told), "{ended:?}");
     assert!(ended.stdout().contains("5 tried"));
@@ -148,8 +139,7 @@ fn a_run_of_other_generated_code_is_not_continued() {
 fn ctrl_c_keeps_the_best_so_far() {
     for signal in ["-INT", "-TERM"] {
         let sandbox = Sandbox::new();
-        let run = Running::start(&sandbox, &format!("{LONG} --budget 60s"));
-        run.wait_for_trials(30);
+        let run = Running::after_trials(&sandbox, 30);
         run.signal(signal);
         let output = run.end();
         let (stdout, stderr) =
@@ -168,10 +158,8 @@ fn ctrl_c_keeps_the_best_so_far() {
 #[test]
 fn two_runs_of_one_workload_do_not_share_a_journal() {
     let sandbox = Sandbox::new();
-    let run = Running::start(&sandbox, &format!("{LONG} --budget 60s"));
-    run.wait_for_trials(5);
-    let line = format!("{LONG} --trials 3 --budget 20s").replace(" --quiet", "");
-    let ended = sandbox.autotune(&line);
+    let run = Running::after_trials(&sandbox, 5);
+    let ended = sandbox.autotune(&format!("{LONG} --trials 3"));
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stderr.contains("in use by another process"), "{ended:?}");
     run.signal("-KILL");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use dsconv::Isa;
-use dsconv::cpu::{self, CpuModel};
+use dsconv::cpu::{self, CoreList, CpuModel};
 use dsconv_tuning::contention::{Calibration, Pressure, Usage};
 use dsconv_tuning::machine::Machine;
 use dsconv_tuning::peak;
@@ -81,7 +81,8 @@ impl Display for DoctorReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |word: &str, text: String| writeln!(f, "{word:<12} {text}");
         let unknown = || "unknown".to_owned();
-        let or_unknown = |value: &Option<String>| value.clone().unwrap_or_else(unknown);
+        let cores =
+            |list: &Option<CoreList>| list.as_ref().map_or_else(unknown, CoreList::to_string);
         let cpu = &self.cpu;
         line(
             "cpu",
@@ -107,8 +108,8 @@ impl Display for DoctorReport {
             format!(
                 "{} usable; online {}, allowed {}",
                 self.available_cores,
-                or_unknown(&machine.online),
-                or_unknown(&machine.allowed)
+                cores(&machine.online),
+                cores(&machine.allowed)
             ),
         )?;
         let quota = machine.quota.map_or("none".to_owned(), |cores| format!("{cores:.2} cores"));
@@ -125,7 +126,7 @@ impl Display for DoctorReport {
             Some(false) => ", turbo on",
             None => "",
         };
-        line("governor", format!("{}{turbo}", or_unknown(&machine.governor)))?;
+        line("governor", format!("{}{turbo}", machine.governor.clone().unwrap_or_else(unknown)))?;
         let smt = machine.smt.map_or_else(unknown, |on| if on { "on" } else { "off" }.to_owned());
         line("smt", smt)?;
         line("hypervisor", machine.hypervisor.clone().unwrap_or_else(|| "none".to_owned()))?;
