@@ -441,6 +441,10 @@ pub fn search<B: Bench, C: Clock>(
     }
     lost_default.into_iter().for_each(|default| race.readmit(default));
     let contaminated = confirm(&mut race);
+    race.prefer(|schedule| {
+        let checked = schedule.check(workload, target);
+        checked.map_or(f64::INFINITY, |it| cost::estimate(&it, options.threads).cycles())
+    });
     let refuted = race.verify_best(STORED);
     refuted.iter().for_each(|contender| progress.refute(contender.trial()));
     if let Some(refuted) = refuted.iter().find(|contender| is_default(contender)) {

@@ -39,6 +39,10 @@ const ROUNDS_A_PLACE: usize = 2;
 /// Part of the rounds in which a contender must be faster to win against the medians. By chance 22
 /// of 31 are in one case of 70.
 const MOST_PAIRS: f64 = 0.7;
+/// Slower by no more than this, a contender is as good as the first; and so it is by no more than
+/// the second if it was not slower in most rounds.
+const TIE: f64 = 1.005;
+const LIKELY_TIE: f64 = 1.02;
 /// How far behind the best median noise may put a contender that is no slower.
 const CLOSE: f64 = 1.03;
 /// Rounds of a confirmation from which on pairs decide.
@@ -54,6 +58,12 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How far a candidate's fastest sample may lie behind the best median, by its number of samples.
 /// Noise between samples of one kernel is 1-5 % on a quiet machine.
 const MARGINS: [f64; RACE_SAMPLES] = [1.5, 1.25, 1.15, 1.1, 1.07];
+
+/// Whether something holds in most rounds, given the ratios of a pair.
+fn in_most(ratios: &[f64], holds: impl Fn(f64) -> bool) -> bool {
+    let count = ratios.iter().filter(|ratio| holds(**ratio)).count();
+    count as f64 >= MOST_PAIRS * ratios.len() as f64
+}
 
 /// Time since some fixed moment.
 pub trait Clock {
@@ -209,6 +219,11 @@ impl<K> Contender<K> {
 
     fn median_us(&self) -> f64 {
         median(&self.samples_us)
+    }
+
+    /// Its samples over those of another in the same rounds.
+    fn ratios(&self, others_us: &[f64]) -> Vec<f64> {
+        self.samples_us.iter().zip(others_us).map(|(own, other)| own / other).collect()
     }
 
     fn is_behind(&self, best_us: f64) -> bool {
@@ -455,13 +470,26 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         let Some(first) = self.running.first() else { return };
         let reference = first.samples_us.clone();
         self.running.sort_by_cached_key(|contender| {
-            let pairs = contender.samples_us.iter().zip(&reference);
-            let ratios: Vec<f64> = pairs.map(|(own, other)| own / other).collect();
-            let faster = ratios.iter().filter(|ratio| **ratio < 1.0).count();
-            let is_certain = faster as f64 >= MOST_PAIRS * ratios.len() as f64;
+            let ratios = contender.ratios(&reference);
+            let is_certain = in_most(&ratios, |ratio| ratio < 1.0);
             // Positive floats are ordered as their bits are.
             if is_certain { median(&ratios).to_bits() } else { u64::MAX }
         });
+    }
+
+    /// After a confirmation, lets that of the least rank win among those that are as good as the
+    /// first: so repeated tunings agree on one of them. Its order is as before otherwise.
+    pub fn prefer(&mut self, rank: impl Fn(&Schedule) -> f64) {
+        let Some(first) = self.running.first() else { return };
+        let is_tied = |contender: &Contender<B::Kernel>| {
+            let ratios = contender.ratios(&first.samples_us);
+            let slower = median(&ratios);
+            slower <= TIE || (slower <= LIKELY_TIE && !in_most(&ratios, |ratio| ratio > 1.0))
+        };
+        let tied = self.running.iter().enumerate().filter(|(place, it)| *place == 0 || is_tied(it));
+        let ranked = tied.map(|(place, contender)| (place, rank(&contender.schedule)));
+        let preferred = ranked.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(place, _)| place);
+        self.running[..=preferred].rotate_right(1);
     }
 
     /// Verifies those that are to be stored once more: contenders from the first on, until so many

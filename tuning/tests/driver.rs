@@ -435,8 +435,13 @@ fn the_observer_sees_the_space_first_and_a_best_that_only_improves() {
 
 #[test]
 fn a_noisy_machine_gets_a_schedule_close_to_the_best() {
-    let shared =
-        Noise { jitter: 0.05, interruptions: 0.02, interruption_ns: 4_000_000, drift: 0.01 };
+    let shared = Noise {
+        jitter: 0.05,
+        interruptions: 0.02,
+        interruption_ns: 4_000_000,
+        drift: 0.01,
+        placement: 0.0,
+    };
     for seed in 0..3 {
         let best = space().sample(1, seed)[0];
         let true_ns = landscape(best);

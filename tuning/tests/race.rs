@@ -291,3 +291,25 @@ fn nobody_wins_by_the_memory_that_it_happens_to_have() {
     assert!(stayed > 25, "{stayed}: the noise is too small to tell anything");
     assert!(moved < 15, "{moved}");
 }
+
+#[test]
+fn of_those_that_noise_cannot_tell_apart_the_preferred_one_wins() {
+    let noisy = Noise { jitter: 0.03, placement: 0.02, ..Noise::default() };
+    let winner = |slower_ns: u64, seed: u64| {
+        let (all, true_ns) = timed(&[100_000, 100_000 + slower_ns]);
+        let mut bench = FakeBench::new(noisy, seed, true_ns);
+        let clock = bench.clock.clone();
+        let mut race = Race::new(&mut bench, &clock, FOREVER);
+        for &schedule in &all {
+            assert!(race.enter(schedule, schedule).is_none());
+        }
+        race.confirm();
+        // The second is preferred.
+        race.prefer(|schedule| if *schedule == all[1] { 1.0 } else { 2.0 });
+        usize::from(race.running()[0].schedule == all[1])
+    };
+    let preferred = |slower_ns| (0..100).map(|seed| winner(slower_ns, seed)).sum::<usize>();
+    let (equal, clearly_slower) = (preferred(0), preferred(4_000));
+    assert!(equal >= 95, "{equal}");
+    assert!(clearly_slower <= 5, "{clearly_slower}");
+}
