@@ -1,7 +1,5 @@
 //! Cycles of a schedule, by part: counted from the same plan that code generation follows.
 
-use std::collections::HashSet;
-
 use super::machine::{LATENCY, LINE_BYTES, Work, unaligned, waiting, waiting_for_others};
 use super::makespan;
 use crate::activation::Activation;
@@ -298,9 +296,10 @@ impl Counted<'_> {
             let accumulators = cols as f64 * vectors;
             let weights = if tile.taps == Taps::Memory { taps * accumulators } else { 0.0 };
             // A loaded pixel serves all columns that have a tap on it.
-            let pixels: HashSet<usize> = (0..cols)
-                .flat_map(|col| (0..kernel_cols).map(move |tap| plan.window_col(col, tap)))
-                .collect();
+            let pixels = distinct(
+                (0..cols)
+                    .flat_map(|col| (0..kernel_cols).map(move |tap| plan.window_col(col, tap))),
+            );
             Work {
                 multiply_adds: accumulators * taps,
                 loads: (kernel_rows * pixels.len()) as f64 * vectors * crossing + weights,
@@ -564,10 +563,10 @@ impl Counted<'_> {
         let offsets = (0..taps).map(|tap| start + (tap * plan.dilation[1]) as isize);
         let pairs = self.takes_pairs() && slot.lanes > 1;
         let lanes = slot.lanes as isize;
-        let loads: HashSet<isize> = if pairs {
-            offsets.map(|at| at - at.rem_euclid(2)).flat_map(|at| [at, at + lanes]).collect()
+        let loads = if pairs {
+            distinct(offsets.map(|at| at - at.rem_euclid(2)).flat_map(|at| [at, at + lanes]))
         } else {
-            offsets.collect()
+            distinct(offsets)
         };
         // Masked loads occupy a port of the multiply-adds, too.
         let inside = 0..=plan.in_cols as isize - lanes;
@@ -630,6 +629,14 @@ impl Counted<'_> {
         let stage = self.plan.workload.depthwise();
         stage.map_or(0.0, |stage| activation_instructions(stage.activation))
     }
+}
+
+/// Each value once.
+fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 /// One vector that is copied.
