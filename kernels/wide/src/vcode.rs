@@ -393,6 +393,16 @@ impl VCode {
         &self.operands[start..start + inst.operands_len as usize]
     }
 
+    /// The number of an instruction's first operand among those of all.
+    pub(crate) fn first_operand(&self, inst: &Inst) -> usize {
+        inst.operands_start as usize
+    }
+
+    /// The operands of all instructions.
+    pub(crate) fn all_operands(&self) -> &[Operand] {
+        &self.operands
+    }
+
     /// The pool's constant with these bytes.
     pub(crate) fn constant(&mut self, bytes: Vec<u8>) -> ConstantId {
         let position = self.pool.iter().position(|known| *known == bytes);
