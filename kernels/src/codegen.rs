@@ -21,7 +21,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use crate::cover::Slot;
 use crate::packing::Records;
 use crate::plan::{First, Phase, Place, Plan, Tasks};
-use emitter::{Emitter, Pointer};
+use emitter::{Count, Emitter, Last, Pointer};
 
 mod depthwise;
 mod emitter;
@@ -65,6 +65,8 @@ struct Tile {
     row: Value,
     /// Output rows, a constant of the code.
     rows: usize,
+    /// The last tile, where that has fewer rows: the same code computes it.
+    last: Option<Last>,
     /// First output column and number of them, constants of the code.
     first_col: usize,
     cols: usize,
@@ -137,7 +139,7 @@ fn lower_phase(
     function
 }
 
-/// Emits the body for whole tiles, and once more for a shorter last one.
+/// Emits the body for a tile: it serves a shorter last one, too.
 fn for_tile(
     emitter: &mut Emitter<'_>,
     plan: &Plan,
@@ -147,19 +149,20 @@ fn for_tile(
 ) {
     if plan.parts() > 1 {
         let row = emitter.integer(0);
-        let tile = Tile { image, row, rows: 1, first_col: 0, cols: 0 };
+        let tile = Tile { image, row, rows: 1, last: None, first_col: 0, cols: 0 };
         return for_part(emitter, plan, tile, task, 0, &mut body);
     }
     let row = emitter.builder.ins().imul_imm_s(task, plan.tile_rows as i64);
-    let tile = |rows| Tile { image, row, rows, first_col: 0, cols: plan.cols };
     let rest = plan.rows % plan.tile_rows;
-    if rest == 0 {
-        return body(emitter, tile(plan.tile_rows));
+    let last = (rest != 0).then_some(Last { task, number: plan.tiles - 1, rows: rest });
+    body(emitter, Tile { image, row, rows: plan.tile_rows, last, first_col: 0, cols: plan.cols });
+}
+
+impl Tile {
+    /// A number that follows from the rows of a tile.
+    fn count(&self, of: impl Fn(usize) -> usize) -> Count {
+        Count { whole: of(self.rows), last: self.last.map(|last| (last, of(last.rows))) }
     }
-    let is_last = emitter.equals(task, plan.tiles - 1);
-    emitter.branch(is_last, |emitter, is_last| {
-        body(emitter, tile(if is_last { rest } else { plan.tile_rows }));
-    });
 }
 
 /// Emits the body for each part of a row, which are tasks; from that with a number on.

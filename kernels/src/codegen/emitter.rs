@@ -39,6 +39,24 @@ impl Pointer {
     }
 }
 
+/// The last tile of an image, which has fewer rows than the others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Last {
+    /// Number of the tile at hand, known at run time.
+    pub(super) task: Value,
+    /// Number of the last one.
+    pub(super) number: usize,
+    /// Its rows.
+    pub(super) rows: usize,
+}
+
+/// How often something is done in a whole tile and, where that differs, in the last one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Count {
+    pub(super) whole: usize,
+    pub(super) last: Option<(Last, usize)>,
+}
+
 /// The vector type of so many lanes; one lane is a scalar.
 pub(super) fn vector_type(lanes: usize) -> Type {
     types::F32.by(lanes as u32).expect("lane counts are powers of two up to 16")
@@ -266,11 +284,66 @@ impl<'a> Emitter<'a> {
             let starts: Vec<Pointer> = pointers.iter().map(|&(pointer, _)| pointer).collect();
             return body(self, &starts, carried);
         }
+        self.run_loop(pointers, carried, body, |emitter, start, step| {
+            emitter.add(start, step * count as i64)
+        })
+    }
+
+    /// As [`Emitter::for_each_carrying`], of a count that depends on the tile; gives no values.
+    pub(super) fn for_each_counted(
+        &mut self,
+        count: Count,
+        pointers: &[(Pointer, usize)],
+        carried: &[Value],
+        mut body: impl FnMut(&mut Self, &[Pointer], &[Value]) -> Vec<Value>,
+    ) {
+        let Some((last, fewer)) = count.last.filter(|(_, fewer)| *fewer != count.whole) else {
+            self.for_each_carrying(count.whole, pointers, carried, body);
+            return;
+        };
+        if count.whole == 0 || fewer == 0 {
+            return self.either(count.whole, Some((last, fewer)), |emitter, count| {
+                emitter.for_each_carrying(*count, pointers, carried, &mut body);
+            });
+        }
+        self.run_loop(pointers, carried, body, |emitter, start, step| {
+            let [fewer, whole] =
+                [fewer, count.whole].map(|count| emitter.add(start, step * count as i64));
+            let is_last = emitter.equals(last.task, last.number);
+            emitter.builder.ins().select(is_last, fewer, whole)
+        });
+    }
+
+    /// Emits `body` for what is done in a whole tile and for what is done in the last one, each for
+    /// its own; once, where that is the same.
+    pub(super) fn either<T: PartialEq>(
+        &mut self,
+        whole: T,
+        last: Option<(Last, T)>,
+        mut body: impl FnMut(&mut Self, &T),
+    ) {
+        let Some((last, other)) = last.filter(|(_, other)| *other != whole) else {
+            return body(self, &whole);
+        };
+        let is_last = self.equals(last.task, last.number);
+        self.branch(is_last, |emitter, is_last| {
+            body(emitter, if is_last { &other } else { &whole });
+        });
+    }
+
+    /// A loop whose first pointer ends it, where `end` says, after one step or more.
+    fn run_loop(
+        &mut self,
+        pointers: &[(Pointer, usize)],
+        carried: &[Value],
+        mut body: impl FnMut(&mut Self, &[Pointer], &[Value]) -> Vec<Value>,
+        end: impl FnOnce(&mut Self, Value, i64) -> Value,
+    ) -> Vec<Value> {
         let starts: Vec<Value> =
             pointers.iter().map(|&(pointer, _)| self.address(pointer)).collect();
         let steps: Vec<i64> =
             pointers.iter().map(|&(_, elements)| ELEMENT * elements as i64).collect();
-        let end = self.add(starts[0], steps[0] * count as i64);
+        let end = end(self, starts[0], steps[0]);
 
         let header = self.builder.create_block();
         let exit = self.builder.create_block();

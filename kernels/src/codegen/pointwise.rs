@@ -5,7 +5,7 @@
 
 use cranelift_codegen::ir::Value;
 
-use super::emitter::{Emitter, Pointer};
+use super::emitter::{Count, Emitter, Last, Pointer};
 use super::epilogue::{self, Lanes};
 use super::transpose::{self, Run};
 use super::{Buffers, Group, Tile, for_each_group, for_numbered_group};
@@ -22,9 +22,11 @@ struct Stage<'p> {
     tile: PointwiseTile,
     activation: Activation,
     has_residual: bool,
-    pixels: usize,
+    pixels: Count,
     /// Groups of pixels: vectors of them, or single ones to broadcast.
     cover: Cover,
+    /// Those of the last tile, where that has fewer rows.
+    last: Option<(Last, Cover)>,
     staging: Pointer,
     weights: Pointer,
 }
@@ -41,7 +43,7 @@ struct Side {
 
 /// The stage of one tile of rows.
 pub(super) fn tile(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, tile: Tile) {
-    let stage = Stage::new(plan, buffers, tile.rows * tile.cols);
+    let stage = Stage::new(plan, buffers, tile.count(|rows| rows * tile.cols));
     let operand = buffers.middle_tile(emitter, plan, tile);
     let [output, residual] = buffers.output_tile(emitter, plan, tile);
     match stage.tile.order {
@@ -58,7 +60,7 @@ pub(super) fn channel_group(
     image: Value,
     group: Value,
 ) {
-    let stage = Stage::new(plan, buffers, plan.rows * plan.cols);
+    let stage = Stage::new(plan, buffers, Count { whole: plan.rows * plan.cols, last: None });
     let tensor = if plan.middle.place == Place::Input { buffers.input } else { buffers.shared };
     let operand = emitter.index(tensor, image, plan.middle_channels * plan.rows * plan.cols);
     let [output, residual] = [buffers.output, buffers.residual]
@@ -77,13 +79,15 @@ pub(super) fn channel_group(
 }
 
 impl<'p> Stage<'p> {
-    fn new(plan: &'p Plan, buffers: &Buffers, pixels: usize) -> Self {
+    fn new(plan: &'p Plan, buffers: &Buffers, pixels: Count) -> Self {
         let tile = plan.schedule.pointwise.expect("a checked schedule has a tile for every stage");
         let stage = plan.workload.pointwise().expect("only called for workloads with the stage");
-        let cover = if plan.schedule.family == Family::Pixels {
-            Cover::new(pixels, tile.lanes.into(), tile.vectors.into(), tile.tail)
-        } else {
-            Cover::scalars(pixels, tile.broadcasts.into())
+        let cover = |pixels| {
+            if plan.schedule.family == Family::Pixels {
+                Cover::new(pixels, tile.lanes.into(), tile.vectors.into(), tile.tail)
+            } else {
+                Cover::scalars(pixels, tile.broadcasts.into())
+            }
         };
         Self {
             plan,
@@ -95,7 +99,8 @@ impl<'p> Stage<'p> {
             activation: stage.activation,
             has_residual: stage.residual,
             pixels,
-            cover,
+            cover: cover(pixels.whole),
+            last: pixels.last.map(|(last, pixels)| (last, cover(pixels))),
             staging: buffers.private.at(plan.staging),
             weights: buffers.weights,
         }
@@ -207,12 +212,19 @@ impl<'p> Stage<'p> {
             (output, output_step * width),
             (residual, residual_step * width),
         ];
-        emitter.for_each(self.cover.full, &moving, |emitter, moved| {
+        let last = self.last.as_ref();
+        let full =
+            Count { whole: self.cover.full, last: last.map(|(last, cover)| (*last, cover.full)) };
+        emitter.for_each_counted(full, &moving, &[], |emitter, moved, _| {
             body(emitter, &self.cover.slots, [moved[0], moved[1], moved[2]]);
+            Vec::new()
         });
-        for slots in &self.cover.rest {
-            body(emitter, slots, [operand, output, residual]);
-        }
+        let last = last.map(|(last, cover)| (*last, &cover.rest));
+        emitter.either(&self.cover.rest, last, |emitter, rest| {
+            for slots in *rest {
+                body(emitter, slots, [operand, output, residual]);
+            }
+        });
     }
 
     fn bias(&self, group: &Group<'_>, position: usize) -> Option<Pointer> {

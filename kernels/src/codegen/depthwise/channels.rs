@@ -6,7 +6,7 @@
 
 use cranelift_codegen::ir::Value;
 
-use super::super::emitter::{Emitter, Pointer};
+use super::super::emitter::{Count, Emitter, Pointer};
 use super::super::epilogue::Lanes;
 use super::super::transpose::{self, Run};
 use super::super::window::{self, Rows};
@@ -99,7 +99,7 @@ pub(in super::super) fn channels(
         };
         let zeros = buffers.private.at(window.offset);
         let ends = Ends { first: rows.first(), input, output, pitch, zeros };
-        channel.channel_rows(emitter, tile.rows, &sides, ends);
+        channel.channel_rows(emitter, tile.count(|rows| rows), &sides, ends);
         if !through_staging {
             return;
         }
@@ -107,7 +107,7 @@ pub(in super::super) fn channels(
             let pixels = Run { start: output.at(position), pitch };
             let plane = plan.rows * plan.cols;
             let planes = Run { start: pointers[1].at(slot.start * plane), pitch: plane };
-            let count = tile.rows * plan.cols;
+            let count = tile.count(|rows| rows * plan.cols);
             transpose::to_planes(
                 emitter,
                 slot,
@@ -153,14 +153,14 @@ struct Columns {
 
 impl Channel<'_> {
     /// All output rows of a channel group's tile.
-    fn channel_rows(&self, emitter: &mut Emitter<'_>, rows: usize, sides: &Sides<'_>, ends: Ends) {
+    fn channel_rows(&self, emitter: &mut Emitter<'_>, rows: Count, sides: &Sides<'_>, ends: Ends) {
         let stride = self.plan.stride[0];
         let pitch = self.window.row_pitch;
         let chooses = self.is_direct() && !self.plan.rows_are_inside();
-        let known = (self.plan.tiles == 1 && rows == 1).then_some(0);
+        let known = (self.plan.tiles == 1 && rows.whole == 1).then_some(0);
         let carried: &[Value] = if chooses { &[ends.first] } else { &[] };
         let moving = [(ends.input, stride * pitch), (ends.output, self.plan.cols * ends.pitch)];
-        emitter.for_each_carrying(rows, &moving, carried, |emitter, pointers, carried| {
+        emitter.for_each_counted(rows, &moving, carried, |emitter, pointers, carried| {
             let lines = match carried.first() {
                 Some(&first) => {
                     let block = Block { rows: 1, first, known };

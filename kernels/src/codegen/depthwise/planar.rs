@@ -73,7 +73,7 @@ pub(in super::super) fn planar(
         emitter.for_each(plan.multiplier, &filters, |emitter, pointers| {
             let mut channel = Channel::new(plan, tile, pointers[0], 1, window);
             channel.load_taps(emitter, &[Slot::full(0, 1)], Lanes::Pixels);
-            channel.planar_rows(emitter, tile.rows, rows.first(), input, pointers[1], scratch);
+            channel.planar_rows(emitter, tile, rows.first(), input, pointers[1], scratch);
         });
     };
     match number {
@@ -96,13 +96,14 @@ impl Channel<'_> {
     fn planar_rows(
         &self,
         emitter: &mut Emitter<'_>,
-        rows: usize,
+        tile: Tile,
         first: Value,
         input: Pointer,
         output: Pointer,
         zeros: Pointer,
     ) {
-        let blocks = Cover::scalars(rows, self.tile.rows.into());
+        let cover = |rows| Cover::scalars(rows, self.tile.rows.into());
+        let blocks = cover(tile.rows);
         let stride = self.plan.stride[0];
         let pitch = self.window.row_pitch;
         let chooses = self.is_direct() && !self.plan.rows_are_inside();
@@ -117,7 +118,8 @@ impl Channel<'_> {
         let carried: &[Value] = if chooses { &[first] } else { &[] };
         let moving =
             [(input, blocks.width * stride * pitch), (output, blocks.width * self.plan.cols)];
-        emitter.for_each_carrying(blocks.full, &moving, carried, |emitter, pointers, carried| {
+        let full = tile.count(|rows| cover(rows).full);
+        emitter.for_each_counted(full, &moving, carried, |emitter, pointers, carried| {
             let first = carried.first().copied().unwrap_or(first);
             let known = first_block.filter(|_| blocks.full == 1);
             let block = Block { rows: blocks.width, first, known };
@@ -126,14 +128,17 @@ impl Channel<'_> {
             let step = (blocks.width * stride) as i64;
             carried.iter().map(|&first| emitter.add(first, step)).collect()
         });
-        for block in &blocks.rest {
-            let row = block[0].start;
-            let first = if chooses { emitter.add(first, (row * stride) as i64) } else { first };
-            let known = first_block.map(|first| first + row);
-            let block = Block { rows: block.len(), first, known };
-            let lines = lines(emitter, block, input.at(row * stride * pitch));
-            self.planar_columns(emitter, block.rows, &lines, output.at(row * self.plan.cols));
-        }
+        let last = tile.last.map(|last| (last, cover(last.rows).rest));
+        emitter.either(blocks.rest, last, |emitter, rest| {
+            for block in rest {
+                let row = block[0].start;
+                let first = if chooses { emitter.add(first, (row * stride) as i64) } else { first };
+                let known = first_block.map(|first| first + row);
+                let block = Block { rows: block.len(), first, known };
+                let lines = lines(emitter, block, input.at(row * stride * pitch));
+                self.planar_columns(emitter, block.rows, &lines, output.at(row * self.plan.cols));
+            }
+        });
     }
 
     fn planar_columns(
