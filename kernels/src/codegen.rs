@@ -46,15 +46,11 @@ pub(crate) mod argument {
     pub(crate) const TASKS: usize = 8;
 }
 
-/// Buffers of a run.
+/// Buffers of a run. A pointer is read where it is needed: all of them at once would not leave enough
+/// registers.
 #[derive(Clone, Copy)]
 struct Buffers {
-    input: Pointer,
-    weights: Pointer,
-    residual: Pointer,
-    output: Pointer,
-    private: Pointer,
-    shared: Pointer,
+    arguments: Pointer,
 }
 
 /// One tile of output rows under construction.
@@ -99,23 +95,10 @@ fn lower_phase(
     let arguments = Pointer::new(builder.block_params(entry)[0]);
     let mut emitter = Emitter::new(builder, &plan.target);
 
-    // An argument is 64 bits: two elements.
-    let argument =
-        |emitter: &mut Emitter<'_>, index: usize| emitter.load_integer(arguments.at(2 * index));
-    let pointers = [
-        argument::INPUT,
-        argument::WEIGHTS,
-        argument::RESIDUAL,
-        argument::OUTPUT,
-        argument::PRIVATE,
-        argument::SHARED,
-    ]
-    .map(|index| Pointer::new(argument(&mut emitter, index)));
-    let [input, weights, residual, output, private, shared] = pointers;
-    let buffers = Buffers { input, weights, residual, output, private, shared };
-    let first =
-        [argument::FIRST_IMAGE, argument::FIRST_TASK].map(|index| argument(&mut emitter, index));
-    let tasks = argument(&mut emitter, argument::TASKS);
+    let buffers = Buffers { arguments };
+    let first = [argument::FIRST_IMAGE, argument::FIRST_TASK]
+        .map(|index| buffers.argument(&mut emitter, index));
+    let tasks = buffers.argument(&mut emitter, argument::TASKS);
 
     emitter.for_range(first, tasks, phase.count, |emitter, [image, task]| match phase.tasks {
         Tasks::Tiles => for_tile(emitter, plan, image, task, |emitter, tile| {
@@ -230,30 +213,72 @@ fn depthwise_stage(
 }
 
 impl Buffers {
-    /// First element of an image of the input.
-    fn image(&self, emitter: &mut Emitter<'_>, plan: &Plan, image: Value) -> Pointer {
-        emitter.index(self.input, image, plan.channels * plan.in_rows * plan.in_cols)
+    /// An argument of the function: 64 bits, two elements.
+    fn argument(&self, emitter: &mut Emitter<'_>, index: usize) -> Value {
+        emitter.load_integer(self.arguments.at(2 * index))
     }
 
-    /// First output element of a tile: of its first plane, or of its first pixel.
-    fn output_tile(&self, emitter: &mut Emitter<'_>, plan: &Plan, tile: Tile) -> [Pointer; 2] {
+    fn input(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::INPUT))
+    }
+
+    fn weights(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::WEIGHTS))
+    }
+
+    fn residual(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::RESIDUAL))
+    }
+
+    fn output(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::OUTPUT))
+    }
+
+    fn private(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::PRIVATE))
+    }
+
+    fn shared(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::SHARED))
+    }
+
+    /// Output and residual; where there is no residual, only the output.
+    fn outputs(&self, emitter: &mut Emitter<'_>, plan: &Plan) -> Vec<Pointer> {
+        let has_residual = plan.workload.pointwise().is_some_and(|stage| stage.residual);
+        let mut tensors = vec![self.output(emitter)];
+        if has_residual {
+            tensors.push(self.residual(emitter));
+        }
+        tensors
+    }
+
+    /// First element of an image of the input.
+    fn image(&self, emitter: &mut Emitter<'_>, plan: &Plan, image: Value) -> Pointer {
+        let input = self.input(emitter);
+        emitter.index(input, image, plan.channels * plan.in_rows * plan.in_cols)
+    }
+
+    /// First element of a tile of the [`Buffers::outputs`]: of its first plane, or of its first pixel.
+    fn output_tile(&self, emitter: &mut Emitter<'_>, plan: &Plan, tile: Tile) -> Vec<Pointer> {
         let image_len = plan.outputs * plan.rows * plan.cols;
         let pixel_len = if plan.planar_tensors() { 1 } else { plan.outputs };
         let row_len = plan.cols * pixel_len;
-        [self.output, self.residual].map(|tensor| {
+        let tensors = self.outputs(emitter, plan);
+        let mut first = |tensor| {
             let image = emitter.index(tensor, tile.image, image_len);
             emitter.index(image, tile.row, row_len).at(tile.first_col * pixel_len)
-        })
+        };
+        tensors.into_iter().map(&mut first).collect()
     }
 
     /// First element of a tile of the tensor between the stages.
     fn middle_tile(&self, emitter: &mut Emitter<'_>, plan: &Plan, tile: Tile) -> Pointer {
         let middle = &plan.middle;
         let tensor = match middle.place {
-            Place::Private => return self.private.at(middle.offset),
-            Place::Input => self.input,
-            Place::Shared => self.shared,
-            Place::Output => self.output,
+            Place::Private => return self.private(emitter).at(middle.offset),
+            Place::Input => self.input(emitter),
+            Place::Shared => self.shared(emitter),
+            Place::Output => self.output(emitter),
         };
         let image = emitter.index(tensor, tile.image, plan.middle_channels * plan.rows * plan.cols);
         let pixel_len = if middle.planes { 1 } else { plan.middle_channels };

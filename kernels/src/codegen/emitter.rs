@@ -2,11 +2,14 @@
 //!
 //! Everything is emitted in the order in which it shall run; backends keep that order.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use clif_wide::intrinsics::Intrinsic;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_codegen::ir::{
+    Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Type, Value, types,
+};
 use cranelift_frontend::FunctionBuilder;
 
 use crate::activation::Arithmetic;
@@ -75,12 +78,29 @@ pub(super) struct Emitter<'a> {
     pub(super) lanes: usize,
     /// Whether the target has fused multiply-add.
     fma: bool,
+    /// Intrinsics that the function has declared, by their lanes.
+    intrinsics: HashMap<(Intrinsic, usize), FuncRef>,
+    /// Constants of the block at hand, by their lanes and bits. The wide backend makes them anew at
+    /// each use.
+    constants: Vec<((usize, u32), Value)>,
 }
 
 impl<'a> Emitter<'a> {
     pub(super) fn new(builder: FunctionBuilder<'a>, target: &Target) -> Self {
         let wide = target.isa.wide().is_some();
-        Self { builder, wide, lanes: target.lanes.into(), fma: target.isa.has_fma() }
+        Self {
+            builder,
+            wide,
+            lanes: target.lanes.into(),
+            fma: target.isa.has_fma(),
+            intrinsics: HashMap::new(),
+            constants: Vec::new(),
+        }
+    }
+
+    fn switch_to(&mut self, block: Block) {
+        self.builder.switch_to_block(block);
+        self.constants.clear();
     }
 
     /// A 64-bit constant.
@@ -193,8 +213,10 @@ impl<'a> Emitter<'a> {
         lanes: usize,
         arguments: &[Value],
     ) -> Option<Value> {
-        let imported = intrinsic.import(self.builder.func, vector_type(lanes));
-        let function = imported.expect("the vectors are wide enough");
+        let function = *self.intrinsics.entry((intrinsic, lanes)).or_insert_with(|| {
+            let imported = intrinsic.import(self.builder.func, vector_type(lanes));
+            imported.expect("the vectors are wide enough")
+        });
         let call = self.builder.ins().call(function, arguments);
         self.builder.inst_results(call).first().copied()
     }
@@ -233,8 +255,16 @@ impl<'a> Emitter<'a> {
 
     /// The same constant in every lane.
     pub(super) fn constant(&mut self, lanes: usize, value: f32) -> Value {
+        let what = (lanes, value.to_bits());
+        if let Some((_, known)) = self.constants.iter().find(|(known, _)| *known == what) {
+            return *known;
+        }
         let element = self.builder.ins().f32const(value);
-        self.splat(lanes, element)
+        let constant = self.splat(lanes, element);
+        if self.wide {
+            self.constants.push((what, constant));
+        }
+        constant
     }
 
     fn splat(&mut self, lanes: usize, element: Value) -> Value {
@@ -360,7 +390,7 @@ impl<'a> Emitter<'a> {
             .collect();
         self.builder.ins().jump(header, &arguments);
 
-        self.builder.switch_to_block(header);
+        self.switch_to(header);
         let here: Vec<Pointer> = moving.iter().map(|&base| Pointer::new(base)).collect();
         let carried = body(self, &here, &carried);
         let next: Vec<Value> =
@@ -369,7 +399,7 @@ impl<'a> Emitter<'a> {
         let arguments: Vec<BlockArg> =
             next.iter().chain(&carried).map(|&value| value.into()).collect();
         self.builder.ins().brif(again, header, &arguments, exit, &[]);
-        self.builder.switch_to_block(exit);
+        self.switch_to(exit);
         carried
     }
 
@@ -387,9 +417,9 @@ impl<'a> Emitter<'a> {
         let [outer, inner, left] =
             [(); 3].map(|()| self.builder.append_block_param(header, types::I64));
         self.builder.ins().jump(header, &[first[0].into(), first[1].into(), count.into()]);
-        self.builder.switch_to_block(header);
+        self.switch_to(header);
         self.builder.ins().brif(left, start, &[], exit, &[]);
-        self.builder.switch_to_block(start);
+        self.switch_to(start);
         body(self, [outer, inner]);
         let next = self.add(inner, 1);
         let wraps = self.builder.ins().icmp_imm_s(IntCC::Equal, next, wrap as i64);
@@ -399,7 +429,7 @@ impl<'a> Emitter<'a> {
         let next_outer = self.builder.ins().select(wraps, next_image, outer);
         let left = self.add(left, -1);
         self.builder.ins().jump(header, &[next_outer.into(), next_inner.into(), left.into()]);
-        self.builder.switch_to_block(exit);
+        self.switch_to(exit);
     }
 
     /// Runs the body that goes with a condition; `body` emits both, told which.
@@ -407,11 +437,11 @@ impl<'a> Emitter<'a> {
         let [then_block, else_block, join] = [(); 3].map(|()| self.builder.create_block());
         self.builder.ins().brif(condition, then_block, &[], else_block, &[]);
         for (block, holds) in [(then_block, true), (else_block, false)] {
-            self.builder.switch_to_block(block);
+            self.switch_to(block);
             body(self, holds);
             self.builder.ins().jump(join, &[]);
         }
-        self.builder.switch_to_block(join);
+        self.switch_to(join);
     }
 
     /// Whether `value` is the constant.

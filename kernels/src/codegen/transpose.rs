@@ -69,10 +69,11 @@ pub(super) fn to_planes(
     pixels: Count,
     input: Run,
     planes: Run,
-    beside: Pointer,
-    mut finish: impl FnMut(&mut Emitter<'_>, usize, Value, &[usize], Pointer) -> Value,
+    beside: Option<Pointer>,
+    mut finish: impl FnMut(&mut Emitter<'_>, usize, Value, &[usize], Option<Pointer>) -> Value,
 ) {
-    let moving = [(planes.start, 1), (input.start, input.pitch), (beside, 1)];
+    let mut moving = vec![(planes.start, 1), (input.start, input.pitch)];
+    moving.extend(beside.map(|beside| (beside, 1)));
     over_pixels(emitter, slot, pixels, &moving, |emitter, size, pointers| {
         let planes = Run { start: pointers[0], ..planes };
         let input = Run { start: pointers[1], ..input };
@@ -81,7 +82,7 @@ pub(super) fn to_planes(
                 (0..size).map(|row| emitter.load(lanes, input.row(row).at(channel))).collect();
             for (row, value) in transposed(emitter, lanes, rows).into_iter().enumerate() {
                 let Some(own) = channels_of(slot, channel, lanes, row) else { continue };
-                let value = finish(emitter, lanes, value, &own, pointers[2]);
+                let value = finish(emitter, lanes, value, &own, pointers.get(2).copied());
                 let parts: Vec<Pointer> = own.iter().map(|&channel| planes.row(channel)).collect();
                 emitter.store_parts(value, lanes, &parts);
             }

@@ -177,7 +177,7 @@ pub(super) fn fill_multiplied(
 pub(super) fn gather(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, tile: Tile) {
     let rows = Rows::under(emitter, plan, tile);
     let image = buffers.image(emitter, plan, tile.image);
-    let target = buffers.private.at(plan.middle.offset);
+    let target = buffers.private(emitter).at(plan.middle.offset);
     let [row_stride, col_stride] = plan.stride;
     if plan.middle.planes {
         let source = rows.start(emitter, image, plan.in_cols);

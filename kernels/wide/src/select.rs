@@ -49,7 +49,7 @@ pub(crate) fn select(func: &Function, isa: Isa) -> Result<VCode> {
         values: Values::of(func, &order, &demand),
         demand,
         registers: SecondaryMap::new(),
-        vcode: VCode::default(),
+        vcode: VCode::with_capacity(func.dfg.num_insts()),
         forward: Vec::new(),
         root: None,
     };

@@ -369,6 +369,15 @@ pub(crate) struct VCode {
 }
 
 impl VCode {
+    /// No code, with room for so many instructions.
+    pub(crate) fn with_capacity(insts: usize) -> Self {
+        Self {
+            insts: Vec::with_capacity(insts),
+            operands: Vec::with_capacity(4 * insts),
+            ..Self::default()
+        }
+    }
+
     /// An instruction whose operands are stored here; it is not yet part of a block.
     pub(crate) fn inst(
         &mut self,

@@ -17,6 +17,9 @@ use crate::cover::{self, Cover, Slot, positions};
 use crate::plan::{Place, Plan};
 use crate::schedule::Window;
 
+/// A group of channels is a small part where all are so many times as many.
+const SMALL_PART: usize = 8;
+
 /// Where the vectors of a channel group start: in the window, in the record, in the output.
 struct Sides<'s> {
     slots: &'s [Slot],
@@ -57,29 +60,25 @@ pub(in super::super) fn channels(
     let output = buffers.middle_tile_of(emitter, plan, tile, is_last_stage && planar);
     let multiplied = plan.multiplier > 1;
     if multiplied {
-        window::fill_multiplied(emitter, plan, rows, source, buffers.private, &plan.windows[0]);
+        let private = buffers.private(emitter);
+        window::fill_multiplied(emitter, plan, rows, source, private, &plan.windows[0]);
     }
-    let whole_window = buffers.private.at(plan.windows[0].offset);
-    let moving = [(source, source_step), (output, output_step), (whole_window, 1)];
+    let mut moving = vec![(output, output_step)];
+    if multiplied {
+        moving.push((buffers.private(emitter).at(plan.windows[0].offset), 1));
+    } else {
+        moving.push((source, source_step));
+    }
     let mut body = |emitter: &mut Emitter<'_>, group: &Group<'_>, pointers: &[Pointer]| {
         let window = plan.windows[group.shape];
         let width = cover::width(group.slots);
         let copied = !multiplied && schedule.window == Window::Copied;
+        let private = buffers.private(emitter);
         let input = if copied {
-            window::fill_channels(
-                emitter,
-                plan,
-                rows,
-                pointers[0],
-                group,
-                buffers.private,
-                &window,
-            );
-            buffers.private.at(window.offset)
-        } else if multiplied {
-            pointers[2]
+            window::fill_channels(emitter, plan, rows, pointers[1], group, private, &window);
+            private.at(window.offset)
         } else {
-            pointers[0]
+            pointers[1]
         };
         let mut channel = Channel::new(plan, tile, group.record, width, window);
         channel.load_taps(emitter, group.slots, Lanes::Channels);
@@ -93,11 +92,11 @@ pub(in super::super) fn channels(
         };
         let through_staging = is_last_stage && planar;
         let (output, pitch) = if through_staging {
-            (buffers.private.at(plan.staging), width)
+            (private.at(plan.staging), width)
         } else {
-            (pointers[1], plan.middle.pitch)
+            (pointers[0], plan.middle.pitch)
         };
-        let zeros = buffers.private.at(window.offset);
+        let zeros = private.at(window.offset);
         let ends = Ends { first: rows.first(), input, output, pitch, zeros };
         channel.channel_rows(emitter, tile.count(|rows| rows), &sides, ends);
         if !through_staging {
@@ -106,7 +105,7 @@ pub(in super::super) fn channels(
         for (slot, &position) in group.slots.iter().zip(&sides.packed) {
             let pixels = Run { start: output.at(position), pitch };
             let plane = plan.rows * plan.cols;
-            let planes = Run { start: pointers[1].at(slot.start * plane), pitch: plane };
+            let planes = Run { start: pointers[0].at(slot.start * plane), pitch: plane };
             let count = tile.count(|rows| rows * plan.cols);
             transpose::to_planes(
                 emitter,
@@ -114,15 +113,16 @@ pub(in super::super) fn channels(
                 count,
                 pixels,
                 planes,
-                planes.start,
+                None,
                 |_, _, value, _, _| value,
             );
         }
     };
+    let weights = buffers.weights(emitter);
     match number {
-        None => for_each_group(emitter, records, buffers.weights, &moving, body),
+        None => for_each_group(emitter, records, weights, &moving, body),
         Some(number) => {
-            for_numbered_group(emitter, records, buffers.weights, &moving, number, &mut body);
+            for_numbered_group(emitter, records, weights, &moving, number, &mut body);
         }
     }
 }
@@ -173,6 +173,16 @@ impl Channel<'_> {
         });
     }
 
+    /// Output columns of a block. A group of channels that is a small part of all has blocks of half
+    /// the size, since each of them is code that runs seldom.
+    fn block_cols(&self, slots: &[Slot]) -> usize {
+        let cols = usize::from(self.tile.rows);
+        let is_small = SMALL_PART * cover::width(slots) <= self.plan.middle_channels;
+        let is_whole = slots.len() == self.records.groups.slots.len()
+            && cover::width(slots) == self.records.groups.width;
+        if is_small && !is_whole { cols.div_ceil(2) } else { cols }
+    }
+
     fn channel_columns(
         &self,
         emitter: &mut Emitter<'_>,
@@ -181,7 +191,7 @@ impl Channel<'_> {
         output: Pointer,
         pitch: usize,
     ) {
-        let blocks = Cover::scalars(self.cols, self.tile.rows.into());
+        let blocks = Cover::scalars(self.cols, self.block_cols(sides.slots));
         let step = self.plan.stride[1] * self.window.col_pitch;
         let mut starts = vec![(output, pitch)];
         // Columns of the input count from the first of the tensor, those of a copy from its own.

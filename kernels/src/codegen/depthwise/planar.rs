@@ -53,19 +53,20 @@ pub(in super::super) fn planar(
     let plane = plan.in_rows * plan.in_cols;
     let pitch = plan.middle.pitch;
     let record_len = records.record_len(1);
-    let weights = buffers.weights.at(records.offset);
+    let weights = buffers.weights(emitter).at(records.offset);
     let planes = [
         (weights, record_len * plan.multiplier),
         (source, plane),
         (middle, pitch * plan.multiplier),
     ];
     let window = plan.windows[0];
-    let scratch = buffers.private.at(window.offset);
+    let private = buffers.private(emitter);
+    let scratch = private.at(window.offset);
     let plane = |emitter: &mut Emitter<'_>, pointers: &[Pointer]| {
         let input = match schedule.window {
             Window::Direct => pointers[1],
             Window::Copied => {
-                window::fill_planar(emitter, plan, rows, pointers[1], buffers.private, &window);
+                window::fill_planar(emitter, plan, rows, pointers[1], private, &window);
                 scratch
             }
         };

@@ -28,6 +28,8 @@ pub(super) struct Vectors {
     /// Of each operand: whether it is the value's last use in its block, or a definition without use.
     dies: Vec<bool>,
     blocks: Vec<BlockState>,
+    /// Values and blocks that use them.
+    uses: Vec<(u32, u32)>,
     copies: Vec<(ProgPoint, Edit)>,
 }
 
@@ -99,24 +101,33 @@ impl Vectors {
         self.copies.clear();
     }
 
-    /// Notes where each vector is defined; false if an operand has a constraint not known here.
+    /// Notes where each vector is defined, and in which blocks it is used where that is not known to
+    /// be the same; false if an operand has a constraint not known here.
     fn find_homes(&mut self, vcode: &VCode) -> bool {
-        for (number, block) in vcode.blocks.iter().enumerate() {
-            for param in vectors(&block.params) {
-                self.values[param].home = number as u32;
+        self.uses.clear();
+        let uses = &mut self.uses;
+        let mut used = |value: &mut ValueState, number: usize, block: u32| {
+            value.is_used = true;
+            if value.home != block && value.noted != block {
+                value.noted = block;
+                uses.push((number as u32, block));
             }
-            for argument in block.arguments.iter().flat_map(|list| vectors(list)) {
-                self.values[argument].is_used = true;
+        };
+        for (number, block) in vcode.blocks.iter().enumerate() {
+            let number = number as u32;
+            for param in vectors(&block.params) {
+                self.values[param].home = number;
             }
             for inst in &vcode.insts[block.insts.clone()] {
                 for operand in vcode.operands(inst) {
                     if operand.class() != RegClass::Float {
                         continue;
                     }
-                    let value = &mut self.values[operand.vreg().vreg()];
+                    let index = operand.vreg().vreg();
+                    let value = &mut self.values[index];
                     match (operand.kind(), operand.pos()) {
-                        (OperandKind::Use, OperandPos::Early) => value.is_used = true,
-                        (OperandKind::Def, OperandPos::Late) => value.home = number as u32,
+                        (OperandKind::Use, OperandPos::Early) => used(value, index, number),
+                        (OperandKind::Def, OperandPos::Late) => value.home = number,
                         _ => return false,
                     }
                     match operand.constraint() {
@@ -128,36 +139,21 @@ impl Vectors {
                     }
                 }
             }
+            for argument in block.arguments.iter().flat_map(|list| vectors(list)) {
+                used(&mut self.values[argument], argument, number);
+            }
         }
         true
     }
 
     /// Finds the values that live from one block into another.
     fn find_crossing(&mut self, vcode: &VCode) {
-        let mut uses: Vec<(u32, u32)> = Vec::new();
-        let mut note = |value: &mut ValueState, number: usize, block: u32| {
-            if value.home != block && value.noted != block {
-                value.noted = block;
-                uses.push((number as u32, block));
-            }
-        };
-        for (number, block) in vcode.blocks.iter().enumerate() {
-            let number = number as u32;
-            for inst in &vcode.insts[block.insts.clone()] {
-                for operand in vcode.operands(inst) {
-                    if operand.class() == RegClass::Float && operand.kind() == OperandKind::Use {
-                        let value = operand.vreg().vreg();
-                        note(&mut self.values[value], value, number);
-                    }
-                }
-            }
-            for argument in block.arguments.iter().flat_map(|list| vectors(list)) {
-                note(&mut self.values[argument], argument, number);
-            }
-        }
+        let values = &self.values;
+        let mut uses = std::mem::take(&mut self.uses);
+        uses.retain(|(value, block)| values[*value as usize].home != *block);
         uses.sort_unstable();
         let mut reached = Vec::new();
-        for (value, block) in uses {
+        for &(value, block) in &uses {
             let home = self.values[value as usize].home;
             reached.push(block);
             while let Some(block) = reached.pop() {
@@ -179,6 +175,7 @@ impl Vectors {
                 }
             }
         }
+        self.uses = uses;
     }
 
     /// Marks the last use of each value in each block where it dies, and definitions without use.
