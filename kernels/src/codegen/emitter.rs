@@ -237,6 +237,12 @@ impl<'a> Emitter<'a> {
         self.load_type(types::I64, from)
     }
 
+    /// Keeps a pointer in memory, two elements of it.
+    pub(super) fn store_pointer(&mut self, pointer: Pointer, to: Pointer) {
+        let address = self.address(pointer);
+        self.store(address, to);
+    }
+
     fn load_type(&mut self, ty: Type, from: Pointer) -> Value {
         let (base, offset) = self.operand(from);
         self.builder.ins().load(ty, MemFlagsData::new().with_notrap(), base, offset)

@@ -164,7 +164,7 @@ impl Channel<'_> {
             let lines = match carried.first() {
                 Some(&first) => {
                     let block = Block { rows: 1, first, known };
-                    Lines::of_input(emitter, self.plan, block, pointers[0], pitch, ends.zeros)
+                    Lines::of_input(emitter, self.plan, block, pointers[0], pitch, ends.zeros, None)
                 }
                 None => Lines::present(self.plan.window_rows(1), pointers[0], pitch),
             };
@@ -295,7 +295,7 @@ impl Channel<'_> {
         let [kernel_rows, kernel_cols] = self.plan.kernel;
         let vectors = sides.slots.len();
         for tap_row in 0..kernel_rows {
-            let line = lines.row(pointers, tap_row * self.plan.dilation[0]);
+            let line = lines.row(emitter, pointers, 0, tap_row * self.plan.dilation[0]);
             for window_col in 0..self.plan.window_cols(columns.count) {
                 let uses: Vec<(usize, usize)> = (0..columns.count)
                     .flat_map(|col| (0..kernel_cols).map(move |tap_col| (col, tap_col)))

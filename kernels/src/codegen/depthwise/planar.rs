@@ -108,9 +108,13 @@ impl Channel<'_> {
         let stride = self.plan.stride[0];
         let pitch = self.window.row_pitch;
         let chooses = self.is_direct() && !self.plan.rows_are_inside();
+        let groups = self.plan.column_cover(self.cols).expect("the workload has the stage");
+        let is_straight = (0..groups.full).all(|group| !self.is_group_inside(&groups, group));
+        let ahead = self.window.lines as isize - self.window.offset as isize;
+        let store = is_straight.then(|| zeros.offset(ahead));
         let lines = |emitter: &mut Emitter<'_>, block: Block, start: Pointer| {
             if chooses {
-                Lines::of_input(emitter, self.plan, block, start, pitch, zeros)
+                Lines::of_input(emitter, self.plan, block, start, pitch, zeros, store)
             } else {
                 Lines::present(self.plan.window_rows(block.rows), start, pitch)
             }
@@ -231,6 +235,7 @@ impl Channel<'_> {
     ) -> Vec<Value> {
         let [kernel_rows, kernel_cols] = self.plan.kernel;
         let slots = columns.slots;
+        let elements_on = columns.first.unwrap_or(0) * self.column_step();
         for window_row in 0..self.plan.window_rows(rows) {
             let uses: Vec<(usize, usize)> = (0..rows)
                 .flat_map(|row| (0..kernel_rows).map(move |tap_row| (row, tap_row)))
@@ -239,7 +244,7 @@ impl Channel<'_> {
             if uses.is_empty() {
                 continue;
             }
-            let line = lines.row(pointers, window_row);
+            let line = lines.row(emitter, pointers, elements_on, window_row);
             let mut pairs = Pairs::new();
             for tap_col in 0..kernel_cols {
                 let inputs: Vec<Value> = (0..slots.len())
