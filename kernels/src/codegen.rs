@@ -12,6 +12,8 @@
 //! All extents are constants in the code. Loads and stores stay inside the slices: whatever does
 //! not fill a vector is covered as [`Cover`](crate::cover::Cover) says.
 
+use std::cell::RefCell;
+
 use cranelift_codegen::ir::{
     self, AbiParam, Function, InstBuilder, Signature, UserFuncName, Value, types,
 };
@@ -85,9 +87,12 @@ fn lower_phase(
 ) -> Function {
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params.push(AbiParam::new(types::I64));
-    let mut function =
-        Function::with_name_signature(UserFuncName::user(0, index as u32), signature);
-    let mut context = FunctionBuilderContext::new();
+    let (mut function, mut context) = MEMORY.with_borrow_mut(|memory| {
+        let function = memory.functions.pop().unwrap_or_else(Function::new);
+        (function, memory.context.take().unwrap_or_default())
+    });
+    function.name = UserFuncName::user(0, index as u32);
+    function.signature = signature;
     let mut builder = FunctionBuilder::new(&mut function, &mut context);
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
@@ -119,7 +124,31 @@ fn lower_phase(
     emitter.builder.ins().return_(&[]);
     emitter.builder.seal_all_blocks();
     emitter.builder.finalize(frontend);
+    MEMORY.with_borrow_mut(|memory| memory.context = Some(context));
     function
+}
+
+/// Memory of functions that were compiled: a tuner generates thousands of them on one thread.
+#[derive(Default)]
+struct Memory {
+    functions: Vec<Function>,
+    context: Option<FunctionBuilderContext>,
+}
+
+thread_local! {
+    static MEMORY: RefCell<Memory> = RefCell::default();
+}
+
+/// Takes a function whose code is no longer needed, for its memory.
+pub(crate) fn recycle(mut function: Function) {
+    /// As many as a kernel has.
+    const MOST: usize = 2;
+    MEMORY.with_borrow_mut(|memory| {
+        if memory.functions.len() < MOST {
+            function.clear();
+            memory.functions.push(function);
+        }
+    });
 }
 
 /// Emits the body for a tile: it serves a shorter last one, too.

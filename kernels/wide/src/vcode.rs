@@ -369,13 +369,11 @@ pub(crate) struct VCode {
 }
 
 impl VCode {
-    /// No code, with room for so many instructions.
-    pub(crate) fn with_capacity(insts: usize) -> Self {
-        Self {
-            insts: Vec::with_capacity(insts),
-            operands: Vec::with_capacity(4 * insts),
-            ..Self::default()
-        }
+    /// No code, in the memory of some that is no longer needed.
+    pub(crate) fn recycled(mut self) -> Self {
+        self.insts.clear();
+        self.operands.clear();
+        Self { insts: self.insts, operands: self.operands, ..Self::default() }
     }
 
     /// An instruction whose operands are stored here; it is not yet part of a block.
