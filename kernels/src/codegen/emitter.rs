@@ -119,6 +119,17 @@ impl<'a> Emitter<'a> {
         Pointer { base: self.builder.ins().iadd(pointer.base, bytes), ..pointer }
     }
 
+    /// No address: a pointer that counts elements, to be added to others.
+    pub(super) fn distance(&mut self) -> Pointer {
+        Pointer::new(self.integer(0))
+    }
+
+    /// The pointer a distance further on.
+    pub(super) fn plus(&mut self, pointer: Pointer, distance: Pointer) -> Pointer {
+        let base = self.builder.ins().iadd(pointer.base, distance.base);
+        Pointer { base, bytes: pointer.bytes + distance.bytes }
+    }
+
     /// The address of a pointer as one value.
     fn address(&mut self, pointer: Pointer) -> Value {
         self.add(pointer.base, pointer.bytes)

@@ -17,6 +17,9 @@ use crate::cover::{self, Cover, Slot, positions};
 use crate::plan::{Place, Plan};
 use crate::schedule::Window;
 
+/// Multiply-adds of a block that has them one after the other.
+const STRAIGHT: usize = 512;
+
 /// A group of channels is a small part where all are so many times as many.
 const SMALL_PART: usize = 8;
 
@@ -164,13 +167,28 @@ impl Channel<'_> {
             let lines = match carried.first() {
                 Some(&first) => {
                     let block = Block { rows: 1, first, known };
-                    Lines::of_input(emitter, self.plan, block, pointers[0], pitch, ends.zeros, None)
+                    let (start, zeros) = (pointers[0], ends.zeros);
+                    let lines =
+                        Lines::of_input(emitter, self.plan, block, start, pitch, zeros, None);
+                    if self.loops_over_rows(sides.slots) {
+                        let ahead = self.window.lines as isize - self.window.offset as isize;
+                        let rows = (0..self.plan.kernel[0]).map(|tap| tap * self.plan.dilation[0]);
+                        lines.tabled(emitter, rows, zeros.offset(ahead), zeros)
+                    } else {
+                        lines
+                    }
                 }
                 None => Lines::present(self.plan.window_rows(1), pointers[0], pitch),
             };
             self.channel_columns(emitter, sides, &lines, pointers[1], ends.pitch);
             carried.iter().map(|&first| emitter.add(first, stride as i64)).collect()
         });
+    }
+
+    /// Whether a block is so much code that it has a loop over the rows of taps.
+    fn loops_over_rows(&self, slots: &[Slot]) -> bool {
+        let sums = self.block_cols(slots) * slots.len();
+        self.taps.is_empty() && self.is_unrolled() && sums * self.taps_in_all() > STRAIGHT
     }
 
     /// Output columns of a block. A group of channels that is a small part of all has blocks of half
@@ -293,43 +311,67 @@ impl Channel<'_> {
         mut sums: Vec<Value>,
     ) -> Vec<Value> {
         let [kernel_rows, kernel_cols] = self.plan.kernel;
-        let vectors = sides.slots.len();
+        if let Some(table) = lines.table {
+            let rows = [(table, 2), (self.record, kernel_cols * self.width)];
+            return emitter.for_each_carrying(kernel_rows, &rows, &sums, |emitter, row, sums| {
+                let line = Pointer::new(emitter.load_integer(row[0]));
+                let line = Some(emitter.plus(line, pointers[0]));
+                self.channel_row(emitter, columns, sides, line, (row[1], &[]), sums.to_vec())
+            });
+        }
+        let row_taps = kernel_cols * sides.slots.len();
         for tap_row in 0..kernel_rows {
             let line = lines.row(emitter, pointers, 0, tap_row * self.plan.dilation[0]);
-            for window_col in 0..self.plan.window_cols(columns.count) {
-                let uses: Vec<(usize, usize)> = (0..columns.count)
-                    .flat_map(|col| (0..kernel_cols).map(move |tap_col| (col, tap_col)))
-                    .filter(|&(col, tap)| self.plan.window_col(col, tap) == window_col)
-                    .collect();
-                if uses.is_empty() {
-                    continue;
-                }
-                let first = columns.first.filter(|_| self.is_direct());
-                let is_there = first.is_none_or(|first| self.plan.is_col_inside(first, window_col));
-                let pixel = line
-                    .filter(|_| is_there)
-                    .map(|line| line.at(window_col * self.window.col_pitch));
-                for (index, slot) in sides.slots.iter().enumerate() {
-                    let value = match (pixel.map(|pixel| pixel.at(sides.input[index])), first) {
-                        (Some(from), None) => emitter.load(slot.lanes, from),
-                        (Some(from), Some(first)) => {
-                            let behind = self.behind(first, window_col, slot) as isize;
-                            emitter.load_inside(slot.lanes, from, 0..behind)
-                        }
-                        (None, _) => emitter.constant(slot.lanes, 0.0),
-                    };
-                    for &(col, tap_col) in &uses {
-                        let tap = tap_row * kernel_cols + tap_col;
-                        let weight = match self.taps.get(tap * vectors + index) {
-                            Some(&weight) => weight,
-                            None => {
-                                let at = tap * self.width + sides.packed[index];
-                                emitter.load(slot.lanes, self.record.at(at))
-                            }
-                        };
-                        let sum = &mut sums[col * vectors + index];
-                        *sum = emitter.mul_add(value, weight, *sum);
+            let record = self.record.at(tap_row * kernel_cols * self.width);
+            let taps = self.taps.get(tap_row * row_taps..).unwrap_or_default();
+            sums = self.channel_row(emitter, columns, sides, line, (record, taps), sums);
+        }
+        sums
+    }
+
+    /// A row of taps, which are in registers or in memory.
+    fn channel_row(
+        &self,
+        emitter: &mut Emitter<'_>,
+        columns: Columns,
+        sides: &Sides<'_>,
+        line: Option<Pointer>,
+        (record, taps): (Pointer, &[Value]),
+        mut sums: Vec<Value>,
+    ) -> Vec<Value> {
+        let kernel_cols = self.plan.kernel[1];
+        let vectors = sides.slots.len();
+        for window_col in 0..self.plan.window_cols(columns.count) {
+            let uses: Vec<(usize, usize)> = (0..columns.count)
+                .flat_map(|col| (0..kernel_cols).map(move |tap_col| (col, tap_col)))
+                .filter(|&(col, tap)| self.plan.window_col(col, tap) == window_col)
+                .collect();
+            if uses.is_empty() {
+                continue;
+            }
+            let first = columns.first.filter(|_| self.is_direct());
+            let is_there = first.is_none_or(|first| self.plan.is_col_inside(first, window_col));
+            let pixel =
+                line.filter(|_| is_there).map(|line| line.at(window_col * self.window.col_pitch));
+            for (index, slot) in sides.slots.iter().enumerate() {
+                let value = match (pixel.map(|pixel| pixel.at(sides.input[index])), first) {
+                    (Some(from), None) => emitter.load(slot.lanes, from),
+                    (Some(from), Some(first)) => {
+                        let behind = self.behind(first, window_col, slot) as isize;
+                        emitter.load_inside(slot.lanes, from, 0..behind)
                     }
+                    (None, _) => emitter.constant(slot.lanes, 0.0),
+                };
+                for &(col, tap_col) in &uses {
+                    let weight = match taps.get(tap_col * vectors + index) {
+                        Some(&weight) => weight,
+                        None => {
+                            let at = tap_col * self.width + sides.packed[index];
+                            emitter.load(slot.lanes, record.at(at))
+                        }
+                    };
+                    let sum = &mut sums[col * vectors + index];
+                    *sum = emitter.mul_add(value, weight, *sum);
                 }
             }
         }

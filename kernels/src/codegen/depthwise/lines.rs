@@ -37,15 +37,17 @@ enum Line {
 pub(super) struct Lines {
     /// Where each row is; none for padding.
     rows: Vec<Option<Line>>,
-    /// To the first row, then to those that were chosen.
+    /// To the first row, then to those that were chosen; of rows in a table, how far they have moved.
     pub(super) pointers: Vec<Pointer>,
+    /// Pointers to the rows of taps, in the scratch, where a loop walks over them.
+    pub(super) table: Option<Pointer>,
 }
 
 impl Lines {
     /// `count` rows that are all there.
     pub(super) fn present(count: usize, start: Pointer, pitch: usize) -> Self {
         let line = |row| Some(Line::Behind { pointer: 0, elements: row * pitch });
-        Self { rows: (0..count).map(line).collect(), pointers: vec![start] }
+        Self { rows: (0..count).map(line).collect(), pointers: vec![start], table: None }
     }
 
     /// The rows of the input under a block. `start` is where the first row starts or, in the
@@ -60,7 +62,7 @@ impl Lines {
         zeros: Pointer,
         store: Option<Pointer>,
     ) -> Self {
-        let mut lines = Self { rows: Vec::new(), pointers: vec![start] };
+        let mut lines = Self { rows: Vec::new(), pointers: vec![start], table: None };
         let last_block = plan.rows - block.rows;
         let is_inside = |row: usize, block: usize| {
             let row = block * plan.stride[0] + row;
@@ -100,6 +102,21 @@ impl Lines {
             lines.rows.push(line);
         }
         lines
+    }
+
+    /// Puts the pointers to some rows into a table; those of padding lead to zeros.
+    pub(super) fn tabled(
+        self,
+        emitter: &mut Emitter<'_>,
+        rows: impl Iterator<Item = usize>,
+        table: Pointer,
+        zeros: Pointer,
+    ) -> Self {
+        for (place, row) in rows.enumerate() {
+            let line = self.row(emitter, &self.pointers, 0, row).unwrap_or(zeros);
+            emitter.store_pointer(line, table.at(2 * place));
+        }
+        Self { rows: Vec::new(), pointers: vec![emitter.distance()], table: Some(table) }
     }
 
     /// Where a row starts, given where the pointers have moved to, which is so many elements on; none
