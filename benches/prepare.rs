@@ -1,5 +1,8 @@
 //! How long a program waits before the first run: choosing a block's schedule from a loaded
 //! database, checking and compiling it. Weights are not copied.
+//!
+//! Prepared are the records that are shipped for this CPU, each for its number of threads, which is
+//! what a user prepares; and default schedules, as of blocks without a record.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
@@ -17,57 +20,147 @@ use dsconv_tuning::measure;
 mod common;
 
 /// Time that a block is prepared again and again, by criterion and for the figures at the end.
-const MEASUREMENT: Duration = Duration::from_millis(200);
+const MEASUREMENT: Duration = Duration::from_millis(100);
+
+/// A block that is prepared.
+struct Block {
+    name: String,
+    workload: Workload,
+    /// Its place among the dispatchers.
+    dispatcher: usize,
+}
+
+/// What preparing a block takes.
+struct Figure {
+    all_us: f64,
+    lookup_us: f64,
+    name: String,
+}
 
 fn prepare(criterion: &mut Criterion) {
-    let blocks: Vec<(String, Workload)> = [Layout::Nchw, Layout::Nhwc]
-        .into_iter()
-        .flat_map(|layout| {
-            let named = move |(name, block)| (format!("{layout}/{name}"), block);
-            common::blocks(layout).into_iter().map(named)
-        })
-        .collect();
-    let database = database(blocks.iter().map(|(_, block)| *block));
-    let dispatcher = Dispatcher::builder().only_given().database(database).build();
-    let dispatcher = dispatcher.expect("one thread is a legal number");
-    let prepare = |block: &Workload| {
-        let (schedule, origin) = dispatcher.lookup(block).expect("every block has a record");
-        assert!(matches!(origin, Origin::Exact(_)), "{origin}");
-        Kernel::compile(&schedule)
-    };
-
-    let mut group = criterion.benchmark_group("prepare");
-    group.measurement_time(MEASUREMENT).warm_up_time(MEASUREMENT / 5).sample_size(10);
-    let mut figures = Vec::new();
-    for (name, block) in &blocks {
-        let mut was_run = false;
-        group.bench_function(name, |bencher| {
-            was_run = true;
-            bencher.iter(|| prepare(block).expect("default schedules compile"));
-        });
-        if was_run && !common::is_test() {
-            let all = measure::time_block(MEASUREMENT, || prepare(block).map(|_| ()));
-            let lookup =
-                measure::time_block(MEASUREMENT / 10, || dispatcher.lookup(block).map(|_| ()));
-            let all_us = all.expect("default schedules compile").median_us;
-            figures.push((all_us, lookup.expect("every block has a record").median_us, name));
-        }
-    }
-    group.finish();
-    figures.sort_by(|one, other| one.0.total_cmp(&other.0));
-    if let (Some((worst_us, _, worst)), Some((middle_us, lookup_us, _))) =
-        (figures.last(), figures.get(figures.len() / 2))
-    {
-        println!(
-            "prepare without copying weights: median {middle_us:.0} us, of which {lookup_us:.1} us to \
-             look up, worst {worst_us:.0} us ({worst}), {} blocks",
-            figures.len()
-        );
+    let mut lines = vec![with_records(criterion), with_defaults(criterion)];
+    lines.retain(|line| !line.is_empty());
+    if !lines.is_empty() {
+        println!("prepare without copying weights: {}", lines.join("; "));
     }
 }
 
+/// The records that are shipped for this CPU.
+fn with_records(criterion: &mut Criterion) -> String {
+    let Some(database) = Database::shipped(&CpuModel::host()) else {
+        return "no records are shipped for this CPU".to_owned();
+    };
+    let isa = cpu::host_target().isa;
+    let records: Vec<&Record> = database
+        .records()
+        .filter(|record| record.isa == isa && record.objective == Objective::Warm)
+        .collect();
+    let mut threads: Vec<usize> = records.iter().map(|record| record.threads).collect();
+    threads.sort_unstable();
+    threads.dedup();
+    let dispatchers: Vec<Dispatcher> =
+        threads.iter().map(|&threads| dispatcher(database.clone(), threads)).collect();
+    let block = |record: &&Record| Block {
+        name: format!("{} threads={}", record.workload, record.threads),
+        workload: record.workload,
+        dispatcher: threads.iter().position(|threads| *threads == record.threads).unwrap_or(0),
+    };
+    let blocks: Vec<Block> = records.iter().map(block).collect();
+    // One function for all of them, each in turn: there are hundreds.
+    let mut was_run = false;
+    let mut group = criterion.benchmark_group("prepare");
+    group.sample_size(10);
+    group.bench_function("records", |bencher| {
+        was_run = true;
+        let mut turn = blocks.iter().cycle();
+        bencher.iter(|| turn.next().map(|block| compile(&dispatchers[block.dispatcher], block)));
+    });
+    group.finish();
+    if common::is_test() {
+        for block in &blocks {
+            compile(&dispatchers[block.dispatcher], block);
+        }
+    }
+    if !was_run || common::is_test() {
+        return String::new();
+    }
+    let figures = blocks.iter().map(|block| figure(&dispatchers[block.dispatcher], block));
+    summary("records", figures.collect())
+}
+
+/// Default schedules of the blocks of `blocks.toml`, read from a database as records are.
+fn with_defaults(criterion: &mut Criterion) -> String {
+    let blocks: Vec<Block> = [Layout::Nchw, Layout::Nhwc]
+        .into_iter()
+        .flat_map(|layout| {
+            let named = move |(name, workload)| Block {
+                name: format!("{layout}/{name}"),
+                workload,
+                dispatcher: 0,
+            };
+            common::blocks(layout).into_iter().map(named)
+        })
+        .collect();
+    let dispatcher = dispatcher(defaults(blocks.iter().map(|block| block.workload)), 1);
+    let mut group = criterion.benchmark_group("prepare");
+    group.measurement_time(MEASUREMENT).warm_up_time(MEASUREMENT / 5).sample_size(10);
+    let mut figures = Vec::new();
+    for block in &blocks {
+        let mut was_run = false;
+        group.bench_function(&block.name, |bencher| {
+            was_run = true;
+            bencher.iter(|| compile(&dispatcher, block));
+        });
+        if was_run && !common::is_test() {
+            figures.push(figure(&dispatcher, block));
+        }
+    }
+    group.finish();
+    summary("defaults", figures)
+}
+
+fn dispatcher(database: Database, threads: usize) -> Dispatcher {
+    let builder = Dispatcher::builder().only_given().database(database).threads(threads);
+    builder.build().expect("at least one thread is a legal number")
+}
+
+fn compile(dispatcher: &Dispatcher, block: &Block) -> Kernel {
+    let (schedule, origin) = dispatcher.lookup(&block.workload).expect("every block has a record");
+    assert!(matches!(origin, Origin::Exact(_)), "{origin}");
+    Kernel::compile(&schedule).expect("schedules of records compile")
+}
+
+fn figure(dispatcher: &Dispatcher, block: &Block) -> Figure {
+    let lookup = || dispatcher.lookup(&block.workload).map(|_| ());
+    let all = measure::time_block(MEASUREMENT / 2, || {
+        compile(dispatcher, block);
+        Ok::<_, std::convert::Infallible>(())
+    });
+    let Ok(all) = all;
+    let lookup = measure::time_block(MEASUREMENT / 50, lookup).expect("every block has a record");
+    Figure { all_us: all.median_us, lookup_us: lookup.median_us, name: block.name.clone() }
+}
+
+/// Median, worst and what is beyond a millisecond, in words.
+fn summary(what: &str, mut figures: Vec<Figure>) -> String {
+    figures.sort_by(|one, other| one.all_us.total_cmp(&other.all_us));
+    let (Some(worst), Some(middle)) = (figures.last(), figures.get(figures.len() / 2)) else {
+        return String::new();
+    };
+    let beyond = figures.iter().filter(|figure| figure.all_us > 1000.0).count();
+    format!(
+        "{what}: median {:.0} us, of which {:.1} us to look up, worst {:.0} us ({}), {beyond} of {} \
+         beyond 1 ms",
+        middle.all_us,
+        middle.lookup_us,
+        worst.all_us,
+        worst.name,
+        figures.len()
+    )
+}
+
 /// A database as a file holds it, with a record of the default schedule for each block.
-fn database(blocks: impl Iterator<Item = Workload>) -> Database {
+fn defaults(blocks: impl Iterator<Item = Workload>) -> Database {
     let target = cpu::host_target();
     let mut database = Database::new(CpuModel::host());
     for workload in blocks {

@@ -12,6 +12,8 @@
 //! All extents are constants in the code. Loads and stores stay inside the slices: whatever does
 //! not fill a vector is covered as [`Cover`](crate::cover::Cover) says.
 
+use std::cell::RefCell;
+
 use cranelift_codegen::ir::{
     self, AbiParam, Function, InstBuilder, Signature, UserFuncName, Value, types,
 };
@@ -21,7 +23,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use crate::cover::Slot;
 use crate::packing::Records;
 use crate::plan::{First, Phase, Place, Plan, Tasks};
-use emitter::{Emitter, Pointer};
+use emitter::{Count, Emitter, Last, Pointer};
 
 mod depthwise;
 mod emitter;
@@ -46,15 +48,11 @@ pub(crate) mod argument {
     pub(crate) const TASKS: usize = 8;
 }
 
-/// Buffers of a run.
+/// Buffers of a run. A pointer is read where it is needed: all of them at once would not leave enough
+/// registers.
 #[derive(Clone, Copy)]
 struct Buffers {
-    input: Pointer,
-    weights: Pointer,
-    residual: Pointer,
-    output: Pointer,
-    private: Pointer,
-    shared: Pointer,
+    arguments: Pointer,
 }
 
 /// One tile of output rows under construction.
@@ -65,6 +63,8 @@ struct Tile {
     row: Value,
     /// Output rows, a constant of the code.
     rows: usize,
+    /// The last tile, where that has fewer rows: the same code computes it.
+    last: Option<Last>,
     /// First output column and number of them, constants of the code.
     first_col: usize,
     cols: usize,
@@ -87,9 +87,12 @@ fn lower_phase(
 ) -> Function {
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params.push(AbiParam::new(types::I64));
-    let mut function =
-        Function::with_name_signature(UserFuncName::user(0, index as u32), signature);
-    let mut context = FunctionBuilderContext::new();
+    let (mut function, mut context) = MEMORY.with_borrow_mut(|memory| {
+        let function = memory.functions.pop().unwrap_or_else(Function::new);
+        (function, memory.context.take().unwrap_or_default())
+    });
+    function.name = UserFuncName::user(0, index as u32);
+    function.signature = signature;
     let mut builder = FunctionBuilder::new(&mut function, &mut context);
     let entry = builder.create_block();
     builder.append_block_params_for_function_params(entry);
@@ -97,23 +100,10 @@ fn lower_phase(
     let arguments = Pointer::new(builder.block_params(entry)[0]);
     let mut emitter = Emitter::new(builder, &plan.target);
 
-    // An argument is 64 bits: two elements.
-    let argument =
-        |emitter: &mut Emitter<'_>, index: usize| emitter.load_integer(arguments.at(2 * index));
-    let pointers = [
-        argument::INPUT,
-        argument::WEIGHTS,
-        argument::RESIDUAL,
-        argument::OUTPUT,
-        argument::PRIVATE,
-        argument::SHARED,
-    ]
-    .map(|index| Pointer::new(argument(&mut emitter, index)));
-    let [input, weights, residual, output, private, shared] = pointers;
-    let buffers = Buffers { input, weights, residual, output, private, shared };
-    let first =
-        [argument::FIRST_IMAGE, argument::FIRST_TASK].map(|index| argument(&mut emitter, index));
-    let tasks = argument(&mut emitter, argument::TASKS);
+    let buffers = Buffers { arguments };
+    let first = [argument::FIRST_IMAGE, argument::FIRST_TASK]
+        .map(|index| buffers.argument(&mut emitter, index));
+    let tasks = buffers.argument(&mut emitter, argument::TASKS);
 
     emitter.for_range(first, tasks, phase.count, |emitter, [image, task]| match phase.tasks {
         Tasks::Tiles => for_tile(emitter, plan, image, task, |emitter, tile| {
@@ -134,10 +124,34 @@ fn lower_phase(
     emitter.builder.ins().return_(&[]);
     emitter.builder.seal_all_blocks();
     emitter.builder.finalize(frontend);
+    MEMORY.with_borrow_mut(|memory| memory.context = Some(context));
     function
 }
 
-/// Emits the body for whole tiles, and once more for a shorter last one.
+/// Memory of functions that were compiled: a tuner generates thousands of them on one thread.
+#[derive(Default)]
+struct Memory {
+    functions: Vec<Function>,
+    context: Option<FunctionBuilderContext>,
+}
+
+thread_local! {
+    static MEMORY: RefCell<Memory> = RefCell::default();
+}
+
+/// Takes a function whose code is no longer needed, for its memory.
+pub(crate) fn recycle(mut function: Function) {
+    /// As many as a kernel has.
+    const MOST: usize = 2;
+    MEMORY.with_borrow_mut(|memory| {
+        if memory.functions.len() < MOST {
+            function.clear();
+            memory.functions.push(function);
+        }
+    });
+}
+
+/// Emits the body for a tile: it serves a shorter last one, too.
 fn for_tile(
     emitter: &mut Emitter<'_>,
     plan: &Plan,
@@ -147,19 +161,20 @@ fn for_tile(
 ) {
     if plan.parts() > 1 {
         let row = emitter.integer(0);
-        let tile = Tile { image, row, rows: 1, first_col: 0, cols: 0 };
+        let tile = Tile { image, row, rows: 1, last: None, first_col: 0, cols: 0 };
         return for_part(emitter, plan, tile, task, 0, &mut body);
     }
     let row = emitter.builder.ins().imul_imm_s(task, plan.tile_rows as i64);
-    let tile = |rows| Tile { image, row, rows, first_col: 0, cols: plan.cols };
     let rest = plan.rows % plan.tile_rows;
-    if rest == 0 {
-        return body(emitter, tile(plan.tile_rows));
+    let last = (rest != 0).then_some(Last { task, number: plan.tiles - 1, rows: rest });
+    body(emitter, Tile { image, row, rows: plan.tile_rows, last, first_col: 0, cols: plan.cols });
+}
+
+impl Tile {
+    /// A number that follows from the rows of a tile.
+    fn count(&self, of: impl Fn(usize) -> usize) -> Count {
+        Count { whole: of(self.rows), last: self.last.map(|last| (last, of(last.rows))) }
     }
-    let is_last = emitter.equals(task, plan.tiles - 1);
-    emitter.branch(is_last, |emitter, is_last| {
-        body(emitter, tile(if is_last { rest } else { plan.tile_rows }));
-    });
 }
 
 /// Emits the body for each part of a row, which are tasks; from that with a number on.
@@ -227,30 +242,72 @@ fn depthwise_stage(
 }
 
 impl Buffers {
-    /// First element of an image of the input.
-    fn image(&self, emitter: &mut Emitter<'_>, plan: &Plan, image: Value) -> Pointer {
-        emitter.index(self.input, image, plan.channels * plan.in_rows * plan.in_cols)
+    /// An argument of the function: 64 bits, two elements.
+    fn argument(&self, emitter: &mut Emitter<'_>, index: usize) -> Value {
+        emitter.load_integer(self.arguments.at(2 * index))
     }
 
-    /// First output element of a tile: of its first plane, or of its first pixel.
-    fn output_tile(&self, emitter: &mut Emitter<'_>, plan: &Plan, tile: Tile) -> [Pointer; 2] {
+    fn input(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::INPUT))
+    }
+
+    fn weights(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::WEIGHTS))
+    }
+
+    fn residual(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::RESIDUAL))
+    }
+
+    fn output(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::OUTPUT))
+    }
+
+    fn private(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::PRIVATE))
+    }
+
+    fn shared(&self, emitter: &mut Emitter<'_>) -> Pointer {
+        Pointer::new(self.argument(emitter, argument::SHARED))
+    }
+
+    /// Output and residual; where there is no residual, only the output.
+    fn outputs(&self, emitter: &mut Emitter<'_>, plan: &Plan) -> Vec<Pointer> {
+        let has_residual = plan.workload.pointwise().is_some_and(|stage| stage.residual);
+        let mut tensors = vec![self.output(emitter)];
+        if has_residual {
+            tensors.push(self.residual(emitter));
+        }
+        tensors
+    }
+
+    /// First element of an image of the input.
+    fn image(&self, emitter: &mut Emitter<'_>, plan: &Plan, image: Value) -> Pointer {
+        let input = self.input(emitter);
+        emitter.index(input, image, plan.channels * plan.in_rows * plan.in_cols)
+    }
+
+    /// First element of a tile of the [`Buffers::outputs`]: of its first plane, or of its first pixel.
+    fn output_tile(&self, emitter: &mut Emitter<'_>, plan: &Plan, tile: Tile) -> Vec<Pointer> {
         let image_len = plan.outputs * plan.rows * plan.cols;
         let pixel_len = if plan.planar_tensors() { 1 } else { plan.outputs };
         let row_len = plan.cols * pixel_len;
-        [self.output, self.residual].map(|tensor| {
+        let tensors = self.outputs(emitter, plan);
+        let mut first = |tensor| {
             let image = emitter.index(tensor, tile.image, image_len);
             emitter.index(image, tile.row, row_len).at(tile.first_col * pixel_len)
-        })
+        };
+        tensors.into_iter().map(&mut first).collect()
     }
 
     /// First element of a tile of the tensor between the stages.
     fn middle_tile(&self, emitter: &mut Emitter<'_>, plan: &Plan, tile: Tile) -> Pointer {
         let middle = &plan.middle;
         let tensor = match middle.place {
-            Place::Private => return self.private.at(middle.offset),
-            Place::Input => self.input,
-            Place::Shared => self.shared,
-            Place::Output => self.output,
+            Place::Private => return self.private(emitter).at(middle.offset),
+            Place::Input => self.input(emitter),
+            Place::Shared => self.shared(emitter),
+            Place::Output => self.output(emitter),
         };
         let image = emitter.index(tensor, tile.image, plan.middle_channels * plan.rows * plan.cols);
         let pixel_len = if middle.planes { 1 } else { plan.middle_channels };

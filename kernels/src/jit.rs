@@ -10,6 +10,7 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{Module, default_libcall_names};
 
+use crate::codegen::recycle;
 use crate::compile::{compile_wide, failed};
 use crate::kernel::{Arguments, CompileError};
 
@@ -51,6 +52,7 @@ impl Code {
             let bytes = match wide {
                 Some(isa) => {
                     let bytes = compile_wide(&function, isa)?;
+                    recycle(function);
                     let alignment = clif_wide::Code::ALIGNMENT as u64;
                     let defined = code.module.define_function_bytes(id, alignment, &bytes, &[]);
                     defined.map_err(failed)?;

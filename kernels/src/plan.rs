@@ -56,6 +56,8 @@ pub(crate) struct WindowPlan {
     /// Where it starts in the scratch; of the input itself, where a line of zeros does that stands
     /// for rows of padding.
     pub(crate) offset: usize,
+    /// Where there is room in the scratch for a pointer to each row that may be padding.
+    pub(crate) lines: usize,
     /// From one row to the next.
     pub(crate) row_pitch: usize,
     /// From one column to the next.
@@ -328,7 +330,11 @@ impl Plan {
             let col_pitch = if self.channel_vectors() { self.channels } else { 1 };
             let row_pitch = self.in_cols * col_pitch;
             let offset = if self.rows_are_inside() { 0 } else { arena.take(row_pitch) };
-            let window = WindowPlan { offset, row_pitch, col_pitch, phase_pitch: 0 };
+            let rows = if self.channel_vectors() { 1 } else { usize::from(tile.rows) };
+            // A pointer has two elements.
+            let pointers = 2 * self.window_rows(rows.min(self.tile_rows));
+            let lines = if self.rows_are_inside() { 0 } else { arena.take(pointers) };
+            let window = WindowPlan { offset, lines, row_pitch, col_pitch, phase_pitch: 0 };
             self.windows = vec![window; records.groups.rest.len() + 1];
             return;
         }
@@ -342,7 +348,8 @@ impl Plan {
             let phase_pitch = (self.needed_cols() + extra).div_ceil(self.stride[1]);
             let row_pitch = (phase_pitch * self.stride[1]).next_multiple_of(LINE);
             let offset = arena.take(rows * row_pitch);
-            self.windows = vec![WindowPlan { offset, row_pitch, col_pitch: 1, phase_pitch }];
+            self.windows =
+                vec![WindowPlan { offset, lines: 0, row_pitch, col_pitch: 1, phase_pitch }];
             return;
         }
         let shared = self.multiplier > 1;
@@ -352,6 +359,7 @@ impl Plan {
             let row_pitch = self.needed_cols() * width;
             WindowPlan {
                 offset: arena.take(rows * row_pitch + behind),
+                lines: 0,
                 row_pitch,
                 col_pitch: width,
                 phase_pitch: 0,

@@ -2,11 +2,14 @@
 //!
 //! Everything is emitted in the order in which it shall run; backends keep that order.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use clif_wide::intrinsics::Intrinsic;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{BlockArg, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_codegen::ir::{
+    Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Type, Value, types,
+};
 use cranelift_frontend::FunctionBuilder;
 
 use crate::activation::Arithmetic;
@@ -39,6 +42,24 @@ impl Pointer {
     }
 }
 
+/// The last tile of an image, which has fewer rows than the others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Last {
+    /// Number of the tile at hand, known at run time.
+    pub(super) task: Value,
+    /// Number of the last one.
+    pub(super) number: usize,
+    /// Its rows.
+    pub(super) rows: usize,
+}
+
+/// How often something is done in a whole tile and, where that differs, in the last one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Count {
+    pub(super) whole: usize,
+    pub(super) last: Option<(Last, usize)>,
+}
+
 /// The vector type of so many lanes; one lane is a scalar.
 pub(super) fn vector_type(lanes: usize) -> Type {
     types::F32.by(lanes as u32).expect("lane counts are powers of two up to 16")
@@ -57,12 +78,29 @@ pub(super) struct Emitter<'a> {
     pub(super) lanes: usize,
     /// Whether the target has fused multiply-add.
     fma: bool,
+    /// Intrinsics that the function has declared, by their lanes.
+    intrinsics: HashMap<(Intrinsic, usize), FuncRef>,
+    /// Constants of the block at hand, by their lanes and bits. The wide backend makes them anew at
+    /// each use.
+    constants: Vec<((usize, u32), Value)>,
 }
 
 impl<'a> Emitter<'a> {
     pub(super) fn new(builder: FunctionBuilder<'a>, target: &Target) -> Self {
         let wide = target.isa.wide().is_some();
-        Self { builder, wide, lanes: target.lanes.into(), fma: target.isa.has_fma() }
+        Self {
+            builder,
+            wide,
+            lanes: target.lanes.into(),
+            fma: target.isa.has_fma(),
+            intrinsics: HashMap::new(),
+            constants: Vec::new(),
+        }
+    }
+
+    fn switch_to(&mut self, block: Block) {
+        self.builder.switch_to_block(block);
+        self.constants.clear();
     }
 
     /// A 64-bit constant.
@@ -79,6 +117,17 @@ impl<'a> Emitter<'a> {
     pub(super) fn index(&mut self, pointer: Pointer, index: Value, elements: usize) -> Pointer {
         let bytes = self.builder.ins().imul_imm_s(index, ELEMENT * elements as i64);
         Pointer { base: self.builder.ins().iadd(pointer.base, bytes), ..pointer }
+    }
+
+    /// No address: a pointer that counts elements, to be added to others.
+    pub(super) fn distance(&mut self) -> Pointer {
+        Pointer::new(self.integer(0))
+    }
+
+    /// The pointer a distance further on.
+    pub(super) fn plus(&mut self, pointer: Pointer, distance: Pointer) -> Pointer {
+        let base = self.builder.ins().iadd(pointer.base, distance.base);
+        Pointer { base, bytes: pointer.bytes + distance.bytes }
     }
 
     /// The address of a pointer as one value.
@@ -175,8 +224,10 @@ impl<'a> Emitter<'a> {
         lanes: usize,
         arguments: &[Value],
     ) -> Option<Value> {
-        let imported = intrinsic.import(self.builder.func, vector_type(lanes));
-        let function = imported.expect("the vectors are wide enough");
+        let function = *self.intrinsics.entry((intrinsic, lanes)).or_insert_with(|| {
+            let imported = intrinsic.import(self.builder.func, vector_type(lanes));
+            imported.expect("the vectors are wide enough")
+        });
         let call = self.builder.ins().call(function, arguments);
         self.builder.inst_results(call).first().copied()
     }
@@ -197,6 +248,12 @@ impl<'a> Emitter<'a> {
         self.load_type(types::I64, from)
     }
 
+    /// Keeps a pointer in memory, two elements of it.
+    pub(super) fn store_pointer(&mut self, pointer: Pointer, to: Pointer) {
+        let address = self.address(pointer);
+        self.store(address, to);
+    }
+
     fn load_type(&mut self, ty: Type, from: Pointer) -> Value {
         let (base, offset) = self.operand(from);
         self.builder.ins().load(ty, MemFlagsData::new().with_notrap(), base, offset)
@@ -215,8 +272,16 @@ impl<'a> Emitter<'a> {
 
     /// The same constant in every lane.
     pub(super) fn constant(&mut self, lanes: usize, value: f32) -> Value {
+        let what = (lanes, value.to_bits());
+        if let Some((_, known)) = self.constants.iter().find(|(known, _)| *known == what) {
+            return *known;
+        }
         let element = self.builder.ins().f32const(value);
-        self.splat(lanes, element)
+        let constant = self.splat(lanes, element);
+        if self.wide {
+            self.constants.push((what, constant));
+        }
+        constant
     }
 
     fn splat(&mut self, lanes: usize, element: Value) -> Value {
@@ -266,11 +331,66 @@ impl<'a> Emitter<'a> {
             let starts: Vec<Pointer> = pointers.iter().map(|&(pointer, _)| pointer).collect();
             return body(self, &starts, carried);
         }
+        self.run_loop(pointers, carried, body, |emitter, start, step| {
+            emitter.add(start, step * count as i64)
+        })
+    }
+
+    /// As [`Emitter::for_each_carrying`], of a count that depends on the tile; gives no values.
+    pub(super) fn for_each_counted(
+        &mut self,
+        count: Count,
+        pointers: &[(Pointer, usize)],
+        carried: &[Value],
+        mut body: impl FnMut(&mut Self, &[Pointer], &[Value]) -> Vec<Value>,
+    ) {
+        let Some((last, fewer)) = count.last.filter(|(_, fewer)| *fewer != count.whole) else {
+            self.for_each_carrying(count.whole, pointers, carried, body);
+            return;
+        };
+        if count.whole == 0 || fewer == 0 {
+            return self.either(count.whole, Some((last, fewer)), |emitter, count| {
+                emitter.for_each_carrying(*count, pointers, carried, &mut body);
+            });
+        }
+        self.run_loop(pointers, carried, body, |emitter, start, step| {
+            let [fewer, whole] =
+                [fewer, count.whole].map(|count| emitter.add(start, step * count as i64));
+            let is_last = emitter.equals(last.task, last.number);
+            emitter.builder.ins().select(is_last, fewer, whole)
+        });
+    }
+
+    /// Emits `body` for what is done in a whole tile and for what is done in the last one, each for
+    /// its own; once, where that is the same.
+    pub(super) fn either<T: PartialEq>(
+        &mut self,
+        whole: T,
+        last: Option<(Last, T)>,
+        mut body: impl FnMut(&mut Self, &T),
+    ) {
+        let Some((last, other)) = last.filter(|(_, other)| *other != whole) else {
+            return body(self, &whole);
+        };
+        let is_last = self.equals(last.task, last.number);
+        self.branch(is_last, |emitter, is_last| {
+            body(emitter, if is_last { &other } else { &whole });
+        });
+    }
+
+    /// A loop whose first pointer ends it, where `end` says, after one step or more.
+    fn run_loop(
+        &mut self,
+        pointers: &[(Pointer, usize)],
+        carried: &[Value],
+        mut body: impl FnMut(&mut Self, &[Pointer], &[Value]) -> Vec<Value>,
+        end: impl FnOnce(&mut Self, Value, i64) -> Value,
+    ) -> Vec<Value> {
         let starts: Vec<Value> =
             pointers.iter().map(|&(pointer, _)| self.address(pointer)).collect();
         let steps: Vec<i64> =
             pointers.iter().map(|&(_, elements)| ELEMENT * elements as i64).collect();
-        let end = self.add(starts[0], steps[0] * count as i64);
+        let end = end(self, starts[0], steps[0]);
 
         let header = self.builder.create_block();
         let exit = self.builder.create_block();
@@ -287,7 +407,7 @@ impl<'a> Emitter<'a> {
             .collect();
         self.builder.ins().jump(header, &arguments);
 
-        self.builder.switch_to_block(header);
+        self.switch_to(header);
         let here: Vec<Pointer> = moving.iter().map(|&base| Pointer::new(base)).collect();
         let carried = body(self, &here, &carried);
         let next: Vec<Value> =
@@ -296,7 +416,7 @@ impl<'a> Emitter<'a> {
         let arguments: Vec<BlockArg> =
             next.iter().chain(&carried).map(|&value| value.into()).collect();
         self.builder.ins().brif(again, header, &arguments, exit, &[]);
-        self.builder.switch_to_block(exit);
+        self.switch_to(exit);
         carried
     }
 
@@ -314,9 +434,9 @@ impl<'a> Emitter<'a> {
         let [outer, inner, left] =
             [(); 3].map(|()| self.builder.append_block_param(header, types::I64));
         self.builder.ins().jump(header, &[first[0].into(), first[1].into(), count.into()]);
-        self.builder.switch_to_block(header);
+        self.switch_to(header);
         self.builder.ins().brif(left, start, &[], exit, &[]);
-        self.builder.switch_to_block(start);
+        self.switch_to(start);
         body(self, [outer, inner]);
         let next = self.add(inner, 1);
         let wraps = self.builder.ins().icmp_imm_s(IntCC::Equal, next, wrap as i64);
@@ -326,7 +446,7 @@ impl<'a> Emitter<'a> {
         let next_outer = self.builder.ins().select(wraps, next_image, outer);
         let left = self.add(left, -1);
         self.builder.ins().jump(header, &[next_outer.into(), next_inner.into(), left.into()]);
-        self.builder.switch_to_block(exit);
+        self.switch_to(exit);
     }
 
     /// Runs the body that goes with a condition; `body` emits both, told which.
@@ -334,11 +454,11 @@ impl<'a> Emitter<'a> {
         let [then_block, else_block, join] = [(); 3].map(|()| self.builder.create_block());
         self.builder.ins().brif(condition, then_block, &[], else_block, &[]);
         for (block, holds) in [(then_block, true), (else_block, false)] {
-            self.builder.switch_to_block(block);
+            self.switch_to(block);
             body(self, holds);
             self.builder.ins().jump(join, &[]);
         }
-        self.builder.switch_to_block(join);
+        self.switch_to(join);
     }
 
     /// Whether `value` is the constant.

@@ -6,7 +6,7 @@
 
 use cranelift_codegen::ir::Value;
 
-use super::emitter::{Emitter, Pointer};
+use super::emitter::{Count, Emitter, Pointer};
 use super::shuffle::{self, Shuffle};
 use crate::cover::{Cover, Slot, WIDTHS};
 use crate::schedule::Tail;
@@ -38,6 +38,7 @@ pub(super) fn to_pixels(
     output: Run,
 ) {
     let moving = [(planes.start, 1), (output.start, output.pitch)];
+    let pixels = Count { whole: pixels, last: None };
     over_pixels(emitter, slot, pixels, &moving, |emitter, size, pointers| {
         let planes = Run { start: pointers[0], ..planes };
         let output = Run { start: pointers[1], ..output };
@@ -65,13 +66,14 @@ pub(super) fn to_pixels(
 pub(super) fn to_planes(
     emitter: &mut Emitter<'_>,
     slot: &Slot,
-    pixels: usize,
+    pixels: Count,
     input: Run,
     planes: Run,
-    beside: Pointer,
-    mut finish: impl FnMut(&mut Emitter<'_>, usize, Value, &[usize], Pointer) -> Value,
+    beside: Option<Pointer>,
+    mut finish: impl FnMut(&mut Emitter<'_>, usize, Value, &[usize], Option<Pointer>) -> Value,
 ) {
-    let moving = [(planes.start, 1), (input.start, input.pitch), (beside, 1)];
+    let mut moving = vec![(planes.start, 1), (input.start, input.pitch)];
+    moving.extend(beside.map(|beside| (beside, 1)));
     over_pixels(emitter, slot, pixels, &moving, |emitter, size, pointers| {
         let planes = Run { start: pointers[0], ..planes };
         let input = Run { start: pointers[1], ..input };
@@ -80,7 +82,7 @@ pub(super) fn to_planes(
                 (0..size).map(|row| emitter.load(lanes, input.row(row).at(channel))).collect();
             for (row, value) in transposed(emitter, lanes, rows).into_iter().enumerate() {
                 let Some(own) = channels_of(slot, channel, lanes, row) else { continue };
-                let value = finish(emitter, lanes, value, &own, pointers[2]);
+                let value = finish(emitter, lanes, value, &own, pointers.get(2).copied());
                 let parts: Vec<Pointer> = own.iter().map(|&channel| planes.row(channel)).collect();
                 emitter.store_parts(value, lanes, &parts);
             }
@@ -132,20 +134,42 @@ fn channels_of(slot: &Slot, channel: usize, lanes: usize, row: usize) -> Option<
 fn over_pixels(
     emitter: &mut Emitter<'_>,
     slot: &Slot,
-    pixels: usize,
+    pixels: Count,
     moving: &[(Pointer, usize)],
     mut body: impl FnMut(&mut Emitter<'_>, usize, &[Pointer]),
 ) {
-    let size = if slot.lanes.is_multiple_of(BLOCK) && pixels >= BLOCK { BLOCK } else { 1 };
-    let cover = Cover::new(pixels, size, 1, Tail::Overlap);
-    let steps: Vec<_> = moving.iter().map(|&(pointer, pitch)| (pointer, pitch * size)).collect();
-    emitter.for_each(cover.full, &steps, |emitter, pointers| body(emitter, size, pointers));
-    for slot in cover.rest.iter().flatten() {
-        let pointers: Vec<_> =
-            moving.iter().map(|&(pointer, pitch)| pointer.at(slot.start * pitch)).collect();
-        body(emitter, size, &pointers);
+    let size_of =
+        |pixels| if slot.lanes.is_multiple_of(BLOCK) && pixels >= BLOCK { BLOCK } else { 1 };
+    let size = size_of(pixels.whole);
+    if let Some((last, fewer)) = pixels.last
+        && size_of(fewer) != size
+    {
+        return emitter.either(pixels.whole, Some((last, fewer)), |emitter, pixels| {
+            let pixels = Count { whole: *pixels, last: None };
+            over_pixels(emitter, slot, pixels, moving, &mut body as &mut Body<'_>);
+        });
     }
+    let cover = |pixels| Cover::new(pixels, size, 1, Tail::Overlap);
+    let last = pixels.last.map(|(last, fewer)| (last, cover(fewer)));
+    let whole = cover(pixels.whole);
+    let full =
+        Count { whole: whole.full, last: last.as_ref().map(|(last, cover)| (*last, cover.full)) };
+    let steps: Vec<_> = moving.iter().map(|&(pointer, pitch)| (pointer, pitch * size)).collect();
+    emitter.for_each_counted(full, &steps, &[], |emitter, pointers, _| {
+        body(emitter, size, pointers);
+        Vec::new()
+    });
+    let last = last.map(|(last, cover)| (last, cover.rest));
+    emitter.either(whole.rest, last, |emitter, rest| {
+        for slot in rest.iter().flatten() {
+            let pointers: Vec<_> =
+                moving.iter().map(|&(pointer, pitch)| pointer.at(slot.start * pitch)).collect();
+            body(emitter, size, &pointers);
+        }
+    });
 }
+
+type Body<'b> = dyn FnMut(&mut Emitter<'_>, usize, &[Pointer]) + 'b;
 
 /// The columns of blocks given by their rows.
 fn transposed(emitter: &mut Emitter<'_>, lanes: usize, rows: Vec<Value>) -> Vec<Value> {

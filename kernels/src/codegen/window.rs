@@ -6,7 +6,7 @@
 
 use cranelift_codegen::ir::Value;
 
-use super::emitter::{Emitter, Pointer};
+use super::emitter::{Count, Emitter, Pointer};
 use super::shuffle::Shuffle;
 use super::transpose::{self, Run};
 use super::{Buffers, Group, Tile};
@@ -21,7 +21,7 @@ const COPY_VECTORS: usize = 4;
 #[derive(Clone, Copy)]
 pub(super) struct Rows {
     first: Value,
-    count: usize,
+    count: Count,
 }
 
 impl Rows {
@@ -29,7 +29,7 @@ impl Rows {
         use cranelift_codegen::ir::InstBuilder;
         let scaled = emitter.builder.ins().imul_imm_s(tile.row, plan.stride[0] as i64);
         let first = emitter.add(scaled, -(plan.pad[0] as i64));
-        Self { first, count: plan.window_rows(tile.rows) }
+        Self { first, count: tile.count(|rows| plan.window_rows(rows)) }
     }
 
     /// Row of the input on which the window starts; negative in the padding.
@@ -177,7 +177,7 @@ pub(super) fn fill_multiplied(
 pub(super) fn gather(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, tile: Tile) {
     let rows = Rows::under(emitter, plan, tile);
     let image = buffers.image(emitter, plan, tile.image);
-    let target = buffers.private.at(plan.middle.offset);
+    let target = buffers.private(emitter).at(plan.middle.offset);
     let [row_stride, col_stride] = plan.stride;
     if plan.middle.planes {
         let source = rows.start(emitter, image, plan.in_cols);
@@ -185,8 +185,9 @@ pub(super) fn gather(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, 
         let planes = [(source, plane), (target, plan.middle.pitch)];
         emitter.for_each(plan.channels, &planes, |emitter, plane| {
             let lines = [(plane[0], row_stride * plan.in_cols), (plane[1], plan.cols)];
-            emitter.for_each(tile.rows, &lines, |emitter, line| {
+            emitter.for_each_counted(tile.count(|rows| rows), &lines, &[], |emitter, line, _| {
                 copy_strided(emitter, plan.cols, plan.in_cols, line[0], col_stride, line[1]);
+                Vec::new()
             });
         });
         return;
@@ -194,11 +195,12 @@ pub(super) fn gather(emitter: &mut Emitter<'_>, plan: &Plan, buffers: &Buffers, 
     let source = rows.start(emitter, image, plan.in_cols * plan.channels);
     let lines =
         [(source, row_stride * plan.in_cols * plan.channels), (target, plan.cols * plan.channels)];
-    emitter.for_each(tile.rows, &lines, |emitter, line| {
+    emitter.for_each_counted(tile.count(|rows| rows), &lines, &[], |emitter, line, _| {
         let pixels = [(line[0], col_stride * plan.channels), (line[1], plan.channels)];
         emitter.for_each(plan.cols, &pixels, |emitter, pixel| {
             copy(emitter, plan.channels, pixel[0], pixel[1])
         });
+        Vec::new()
     });
 }
 
@@ -215,10 +217,12 @@ fn for_each_row(
     let target = scratch.at(window.offset);
     let lines = [(target, window.row_pitch), (source, source_pitch)];
     if plan.rows_are_inside() {
-        emitter.for_each(rows.count, &lines, |emitter, line| fill(emitter, line[1], line[0]));
-        return;
+        return emitter.for_each_counted(rows.count, &lines, &[], |emitter, line, _| {
+            fill(emitter, line[1], line[0]);
+            Vec::new()
+        });
     }
-    emitter.for_each_carrying(rows.count, &lines, &[rows.first], |emitter, line, row| {
+    emitter.for_each_counted(rows.count, &lines, &[rows.first], |emitter, line, row| {
         let inside = emitter.is_below(row[0], plan.in_rows);
         emitter.branch(inside, |emitter, inside| {
             if inside {

@@ -25,7 +25,7 @@ fn compile(workload: &str, schedule: &str, target: &Target) -> Vec<clif_wide::Co
     let host = cranelift_isa(Target::host().isa).expect("Cranelift knows this machine");
     let isa = target.isa.wide().expect("an instruction set of the wide backend");
     let functions = codegen::lower(&Plan::new(&checked), host.frontend_config());
-    let mut context = clif_wide::Context::new();
+    let mut context = clif_wide::Context::checked();
     let compile = |function| clif_wide::compile(function, isa, &mut context).expect("it compiles");
     functions.iter().map(compile).collect()
 }

@@ -38,7 +38,7 @@
 //!      |  select    backward walk: what is needed, folded as far as x86 can
 //!      v
 //!  VCode            x86 operations on virtual registers
-//!      |  regalloc  regalloc2: registers, spills, moves
+//!      |  regalloc  registers, spills, moves: vectors that fit in one walk, the rest by regalloc2
 //!      v
 //!  VCode + Output
 //!      |  emit      frame, VEX or EVEX, loops aligned, edges threaded, constants behind the code
@@ -96,6 +96,7 @@ use cranelift_codegen::ir::Function;
 
 /// Memory of the compiler, kept from one function to the next.
 pub struct Context {
+    vcode: vcode::VCode,
     allocator: regalloc::Allocator,
     encoder: iced_x86::Encoder,
     check: bool,
@@ -105,6 +106,7 @@ impl Context {
     /// A context.
     pub fn new() -> Self {
         Self {
+            vcode: vcode::VCode::default(),
             allocator: regalloc::Allocator::default(),
             encoder: iced_x86::Encoder::new(64),
             check: false,
@@ -172,7 +174,9 @@ pub struct Stats {
 ///
 /// Returns the first instruction that is outside of the supported subset, or what of the signature is.
 pub fn compile(func: &Function, isa: Isa, context: &mut Context) -> Result<Code, Error> {
-    let vcode = select::select(func, isa)?;
+    let vcode = select::select(func, isa, std::mem::take(&mut context.vcode))?;
     let allocation = context.allocator.run(&vcode, isa, context.check)?;
-    emit::emit(&vcode, allocation, isa, &mut context.encoder, context.check)
+    let code = emit::emit(&vcode, allocation, isa, &mut context.encoder, context.check);
+    context.vcode = vcode;
+    code
 }

@@ -2,15 +2,21 @@
 //!
 //! Everything that makes inner loops free of moves is said in the constraints that selection put on
 //! operands; here is only the view of [`VCode`] as a regalloc2 function, the registers of the two
-//! instruction sets, and the check of the result.
+//! instruction sets, and the check of the result. Where its vectors fit the registers, [`vectors`]
+//! places them and regalloc2 sees a function of integers.
+
+mod integers;
+mod vectors;
 
 use crate::Isa;
 use crate::error::{Error, Result};
 use crate::vcode::{Op, VCode, Width};
+use integers::Integers;
 use regalloc2::{
     Algorithm, Block, Function, Inst, InstRange, MachineEnv, Operand, Output, PReg, PRegSet,
     RegClass, RegallocOptions, VReg,
 };
+use vectors::Vectors;
 
 /// Integer registers by their hardware numbers.
 pub(crate) mod gpr {
@@ -135,29 +141,56 @@ fn machine(isa: Isa, widest: Width) -> MachineEnv {
 #[derive(Default)]
 pub(crate) struct Allocator {
     memory: regalloc2::Ctx,
+    vectors: Vectors,
+    /// Registers of the whole function, where two have found them.
+    output: Output,
 }
 
 impl Allocator {
     /// Assigns registers and spill slots. With `check`, the input is validated as SSA and the output
-    /// by symbolic execution.
+    /// by symbolic execution, both of regalloc2 alone and of the two ways together.
     pub(crate) fn run(&mut self, vcode: &VCode, isa: Isa, check: bool) -> Result<&Output> {
         let machine = machine(isa, vcode.spill_width());
+        let fits = self.vectors.assign(vcode, isa.vector_registers());
+        if check || !fits {
+            self.allocate(vcode, &machine, check)?;
+        }
+        if check {
+            check_output(vcode, &machine, &self.memory.output)?;
+        }
+        if !fits {
+            return Ok(&self.memory.output);
+        }
+        let integers = Integers::of(vcode);
+        self.allocate(&integers, &machine, check)?;
+        integers.expand(&self.memory.output, &self.vectors, &mut self.output);
+        if check {
+            check_output(vcode, &machine, &self.output)?;
+        }
+        Ok(&self.output)
+    }
+
+    fn allocate(
+        &mut self,
+        function: &impl Function,
+        machine: &MachineEnv,
+        check: bool,
+    ) -> Result<()> {
         let options = RegallocOptions {
             verbose_log: false,
             validate_ssa: check,
             // Fastalloc reached 15 % of the FMA peak.
             algorithm: Algorithm::Ion,
         };
-        regalloc2::run_with_ctx(vcode, &machine, &options, &mut self.memory)
-            .map_err(|error| Error::RegisterAllocation(format!("{error:?}")))?;
-        let output = &self.memory.output;
-        if check {
-            let mut checker = regalloc2::checker::Checker::new(vcode, &machine);
-            checker.prepare(output);
-            checker
-                .run()
-                .map_err(|errors| Error::Check(format!("register allocation: {errors:?}")))?;
-        }
-        Ok(output)
+        let output = regalloc2::run_with_ctx(function, machine, &options, &mut self.memory);
+        output.map_err(|error| Error::RegisterAllocation(format!("{error:?}")))?;
+        Ok(())
     }
+}
+
+fn check_output(vcode: &VCode, machine: &MachineEnv, output: &Output) -> Result<()> {
+    let mut checker = regalloc2::checker::Checker::new(vcode, machine);
+    checker.prepare(output);
+    let checked = checker.run();
+    checked.map_err(|errors| Error::Check(format!("register allocation: {errors:?}")))
 }

@@ -36,10 +36,11 @@ use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{self, Function, InstructionData, Opcode, Type, Value};
 use demand::Demand;
 use regalloc2::{Block, Operand, OperandConstraint, OperandKind, OperandPos, RegClass, VReg};
+use std::ops::Range;
 use values::{Known, Values};
 
-/// Selects instructions for a function.
-pub(crate) fn select(func: &Function, isa: Isa) -> Result<VCode> {
+/// Selects instructions for a function, in the memory of code that is no longer needed.
+pub(crate) fn select(func: &Function, isa: Isa, memory: VCode) -> Result<VCode> {
     control::check_signature(func)?;
     let order = Order::of(func)?;
     let demand = Demand::of(func, &order);
@@ -49,8 +50,9 @@ pub(crate) fn select(func: &Function, isa: Isa) -> Result<VCode> {
         values: Values::of(func, &order, &demand),
         demand,
         registers: SecondaryMap::new(),
-        vcode: VCode::default(),
+        vcode: memory.recycled(),
         forward: Vec::new(),
+        backward: Vec::with_capacity(func.dfg.num_insts()),
         root: None,
     };
     select.run(&order)?;
@@ -67,6 +69,8 @@ struct Select<'f> {
     vcode: VCode,
     /// Machine instructions of the CLIF instruction being lowered, in order.
     forward: Vec<Inst>,
+    /// Those of the blocks lowered so far, each block's from its end to its start.
+    backward: Vec<Inst>,
     /// The CLIF instruction being lowered: where folded loads will take place.
     root: Option<ir::Inst>,
 }
@@ -74,8 +78,8 @@ struct Select<'f> {
 /// Machine instructions of a block, and the block arguments for each successor.
 #[derive(Default)]
 struct Lowered {
-    /// Last instruction first.
-    backward: Vec<Inst>,
+    /// Its instructions among those of all blocks, the last one first.
+    backward: Range<usize>,
     params: Vec<VReg>,
     arguments: Vec<Vec<VReg>>,
 }
@@ -100,7 +104,7 @@ impl Select<'_> {
         let blocks = lowered.into_iter().zip(&order.nodes).zip(&order.successors).zip(predecessors);
         for (((lowered, node), successors), predecessors) in blocks {
             let start = self.vcode.insts.len();
-            self.vcode.insts.extend(lowered.backward.into_iter().rev());
+            self.vcode.insts.extend(self.backward[lowered.backward].iter().rev());
             self.vcode.blocks.push(BlockData {
                 kind: match node {
                     Node::Body(_) => BlockKind::Body,
@@ -121,29 +125,31 @@ impl Select<'_> {
     fn block(&mut self, block: ir::Block, split: &[bool]) -> Result<Lowered> {
         let func = self.func;
         let mut lowered = Lowered::default();
+        let start = self.backward.len();
         let mut insts = func.layout.block_insts(block).rev();
         let Some(terminator) = insts.next() else {
             return Err(Error::ControlFlow(format!("{block} is empty")));
         };
         self.root = Some(terminator);
         lowered.arguments = self.terminator(terminator, split)?;
-        lowered.backward.extend(self.forward.drain(..).rev());
+        self.backward.extend(self.forward.drain(..).rev());
         for inst in insts {
             self.root = Some(inst);
             self.check_byte_order(inst)?;
             let mut results = func.dfg.inst_results(inst).iter();
             if self.demand.has_effect(inst) || results.any(|r| self.registers[*r].is_some()) {
                 self.lower(inst)?;
-                lowered.backward.extend(self.forward.drain(..).rev());
+                self.backward.extend(self.forward.drain(..).rev());
             }
         }
         if func.layout.entry_block() == Some(block) {
             self.arguments(block)?;
-            lowered.backward.append(&mut self.forward);
+            self.backward.append(&mut self.forward);
         } else {
             let params = func.dfg.block_params(block).iter();
             lowered.params = params.map(|v| self.register(*v)).collect::<Result<_>>()?;
         }
+        lowered.backward = start..self.backward.len();
         Ok(lowered)
     }
 
@@ -162,7 +168,9 @@ impl Select<'_> {
         let call = cfg::branch_calls(self.func, from)[successor];
         let arguments = vec![self.block_arguments(&call)?];
         self.emit(Op::Jump, &[], None);
-        let backward = self.forward.drain(..).rev().collect();
+        let start = self.backward.len();
+        self.backward.extend(self.forward.drain(..).rev());
+        let backward = start..self.backward.len();
         Ok(Lowered { backward, params: Vec::new(), arguments })
     }
 

@@ -369,6 +369,13 @@ pub(crate) struct VCode {
 }
 
 impl VCode {
+    /// No code, in the memory of some that is no longer needed.
+    pub(crate) fn recycled(mut self) -> Self {
+        self.insts.clear();
+        self.operands.clear();
+        Self { insts: self.insts, operands: self.operands, ..Self::default() }
+    }
+
     /// An instruction whose operands are stored here; it is not yet part of a block.
     pub(crate) fn inst(
         &mut self,
@@ -391,6 +398,16 @@ impl VCode {
     pub(crate) fn operands(&self, inst: &Inst) -> &[Operand] {
         let start = inst.operands_start as usize;
         &self.operands[start..start + inst.operands_len as usize]
+    }
+
+    /// The number of an instruction's first operand among those of all.
+    pub(crate) fn first_operand(&self, inst: &Inst) -> usize {
+        inst.operands_start as usize
+    }
+
+    /// The operands of all instructions.
+    pub(crate) fn all_operands(&self) -> &[Operand] {
+        &self.operands
     }
 
     /// The pool's constant with these bytes.

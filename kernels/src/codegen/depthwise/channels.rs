@@ -6,7 +6,7 @@
 
 use cranelift_codegen::ir::Value;
 
-use super::super::emitter::{Emitter, Pointer};
+use super::super::emitter::{Count, Emitter, Pointer};
 use super::super::epilogue::Lanes;
 use super::super::transpose::{self, Run};
 use super::super::window::{self, Rows};
@@ -16,6 +16,12 @@ use super::{Channel, over_groups, parts};
 use crate::cover::{self, Cover, Slot, positions};
 use crate::plan::{Place, Plan};
 use crate::schedule::Window;
+
+/// Multiply-adds of a block that has them one after the other.
+const STRAIGHT: usize = 512;
+
+/// A group of channels is a small part where all are so many times as many.
+const SMALL_PART: usize = 8;
 
 /// Where the vectors of a channel group start: in the window, in the record, in the output.
 struct Sides<'s> {
@@ -57,29 +63,25 @@ pub(in super::super) fn channels(
     let output = buffers.middle_tile_of(emitter, plan, tile, is_last_stage && planar);
     let multiplied = plan.multiplier > 1;
     if multiplied {
-        window::fill_multiplied(emitter, plan, rows, source, buffers.private, &plan.windows[0]);
+        let private = buffers.private(emitter);
+        window::fill_multiplied(emitter, plan, rows, source, private, &plan.windows[0]);
     }
-    let whole_window = buffers.private.at(plan.windows[0].offset);
-    let moving = [(source, source_step), (output, output_step), (whole_window, 1)];
+    let mut moving = vec![(output, output_step)];
+    if multiplied {
+        moving.push((buffers.private(emitter).at(plan.windows[0].offset), 1));
+    } else {
+        moving.push((source, source_step));
+    }
     let mut body = |emitter: &mut Emitter<'_>, group: &Group<'_>, pointers: &[Pointer]| {
         let window = plan.windows[group.shape];
         let width = cover::width(group.slots);
         let copied = !multiplied && schedule.window == Window::Copied;
+        let private = buffers.private(emitter);
         let input = if copied {
-            window::fill_channels(
-                emitter,
-                plan,
-                rows,
-                pointers[0],
-                group,
-                buffers.private,
-                &window,
-            );
-            buffers.private.at(window.offset)
-        } else if multiplied {
-            pointers[2]
+            window::fill_channels(emitter, plan, rows, pointers[1], group, private, &window);
+            private.at(window.offset)
         } else {
-            pointers[0]
+            pointers[1]
         };
         let mut channel = Channel::new(plan, tile, group.record, width, window);
         channel.load_taps(emitter, group.slots, Lanes::Channels);
@@ -93,36 +95,37 @@ pub(in super::super) fn channels(
         };
         let through_staging = is_last_stage && planar;
         let (output, pitch) = if through_staging {
-            (buffers.private.at(plan.staging), width)
+            (private.at(plan.staging), width)
         } else {
-            (pointers[1], plan.middle.pitch)
+            (pointers[0], plan.middle.pitch)
         };
-        let zeros = buffers.private.at(window.offset);
+        let zeros = private.at(window.offset);
         let ends = Ends { first: rows.first(), input, output, pitch, zeros };
-        channel.channel_rows(emitter, tile.rows, &sides, ends);
+        channel.channel_rows(emitter, tile.count(|rows| rows), &sides, ends);
         if !through_staging {
             return;
         }
         for (slot, &position) in group.slots.iter().zip(&sides.packed) {
             let pixels = Run { start: output.at(position), pitch };
             let plane = plan.rows * plan.cols;
-            let planes = Run { start: pointers[1].at(slot.start * plane), pitch: plane };
-            let count = tile.rows * plan.cols;
+            let planes = Run { start: pointers[0].at(slot.start * plane), pitch: plane };
+            let count = tile.count(|rows| rows * plan.cols);
             transpose::to_planes(
                 emitter,
                 slot,
                 count,
                 pixels,
                 planes,
-                planes.start,
+                None,
                 |_, _, value, _, _| value,
             );
         }
     };
+    let weights = buffers.weights(emitter);
     match number {
-        None => for_each_group(emitter, records, buffers.weights, &moving, body),
+        None => for_each_group(emitter, records, weights, &moving, body),
         Some(number) => {
-            for_numbered_group(emitter, records, buffers.weights, &moving, number, &mut body);
+            for_numbered_group(emitter, records, weights, &moving, number, &mut body);
         }
     }
 }
@@ -153,24 +156,49 @@ struct Columns {
 
 impl Channel<'_> {
     /// All output rows of a channel group's tile.
-    fn channel_rows(&self, emitter: &mut Emitter<'_>, rows: usize, sides: &Sides<'_>, ends: Ends) {
+    fn channel_rows(&self, emitter: &mut Emitter<'_>, rows: Count, sides: &Sides<'_>, ends: Ends) {
         let stride = self.plan.stride[0];
         let pitch = self.window.row_pitch;
         let chooses = self.is_direct() && !self.plan.rows_are_inside();
-        let known = (self.plan.tiles == 1 && rows == 1).then_some(0);
+        let known = (self.plan.tiles == 1 && rows.whole == 1).then_some(0);
         let carried: &[Value] = if chooses { &[ends.first] } else { &[] };
         let moving = [(ends.input, stride * pitch), (ends.output, self.plan.cols * ends.pitch)];
-        emitter.for_each_carrying(rows, &moving, carried, |emitter, pointers, carried| {
+        emitter.for_each_counted(rows, &moving, carried, |emitter, pointers, carried| {
             let lines = match carried.first() {
                 Some(&first) => {
                     let block = Block { rows: 1, first, known };
-                    Lines::of_input(emitter, self.plan, block, pointers[0], pitch, ends.zeros)
+                    let (start, zeros) = (pointers[0], ends.zeros);
+                    let lines =
+                        Lines::of_input(emitter, self.plan, block, start, pitch, zeros, None);
+                    if self.loops_over_rows(sides.slots) {
+                        let ahead = self.window.lines as isize - self.window.offset as isize;
+                        let rows = (0..self.plan.kernel[0]).map(|tap| tap * self.plan.dilation[0]);
+                        lines.tabled(emitter, rows, zeros.offset(ahead), zeros)
+                    } else {
+                        lines
+                    }
                 }
                 None => Lines::present(self.plan.window_rows(1), pointers[0], pitch),
             };
             self.channel_columns(emitter, sides, &lines, pointers[1], ends.pitch);
             carried.iter().map(|&first| emitter.add(first, stride as i64)).collect()
         });
+    }
+
+    /// Whether a block is so much code that it has a loop over the rows of taps.
+    fn loops_over_rows(&self, slots: &[Slot]) -> bool {
+        let sums = self.block_cols(slots) * slots.len();
+        self.taps.is_empty() && self.is_unrolled() && sums * self.taps_in_all() > STRAIGHT
+    }
+
+    /// Output columns of a block. A group of channels that is a small part of all has blocks of half
+    /// the size, since each of them is code that runs seldom.
+    fn block_cols(&self, slots: &[Slot]) -> usize {
+        let cols = usize::from(self.tile.rows);
+        let is_small = SMALL_PART * cover::width(slots) <= self.plan.middle_channels;
+        let is_whole = slots.len() == self.records.groups.slots.len()
+            && cover::width(slots) == self.records.groups.width;
+        if is_small && !is_whole { cols.div_ceil(2) } else { cols }
     }
 
     fn channel_columns(
@@ -181,7 +209,7 @@ impl Channel<'_> {
         output: Pointer,
         pitch: usize,
     ) {
-        let blocks = Cover::scalars(self.cols, self.tile.rows.into());
+        let blocks = Cover::scalars(self.cols, self.block_cols(sides.slots));
         let step = self.plan.stride[1] * self.window.col_pitch;
         let mut starts = vec![(output, pitch)];
         // Columns of the input count from the first of the tensor, those of a copy from its own.
@@ -283,43 +311,67 @@ impl Channel<'_> {
         mut sums: Vec<Value>,
     ) -> Vec<Value> {
         let [kernel_rows, kernel_cols] = self.plan.kernel;
-        let vectors = sides.slots.len();
+        if let Some(table) = lines.table {
+            let rows = [(table, 2), (self.record, kernel_cols * self.width)];
+            return emitter.for_each_carrying(kernel_rows, &rows, &sums, |emitter, row, sums| {
+                let line = Pointer::new(emitter.load_integer(row[0]));
+                let line = Some(emitter.plus(line, pointers[0]));
+                self.channel_row(emitter, columns, sides, line, (row[1], &[]), sums.to_vec())
+            });
+        }
+        let row_taps = kernel_cols * sides.slots.len();
         for tap_row in 0..kernel_rows {
-            let line = lines.row(pointers, tap_row * self.plan.dilation[0]);
-            for window_col in 0..self.plan.window_cols(columns.count) {
-                let uses: Vec<(usize, usize)> = (0..columns.count)
-                    .flat_map(|col| (0..kernel_cols).map(move |tap_col| (col, tap_col)))
-                    .filter(|&(col, tap)| self.plan.window_col(col, tap) == window_col)
-                    .collect();
-                if uses.is_empty() {
-                    continue;
-                }
-                let first = columns.first.filter(|_| self.is_direct());
-                let is_there = first.is_none_or(|first| self.plan.is_col_inside(first, window_col));
-                let pixel = line
-                    .filter(|_| is_there)
-                    .map(|line| line.at(window_col * self.window.col_pitch));
-                for (index, slot) in sides.slots.iter().enumerate() {
-                    let value = match (pixel.map(|pixel| pixel.at(sides.input[index])), first) {
-                        (Some(from), None) => emitter.load(slot.lanes, from),
-                        (Some(from), Some(first)) => {
-                            let behind = self.behind(first, window_col, slot) as isize;
-                            emitter.load_inside(slot.lanes, from, 0..behind)
-                        }
-                        (None, _) => emitter.constant(slot.lanes, 0.0),
-                    };
-                    for &(col, tap_col) in &uses {
-                        let tap = tap_row * kernel_cols + tap_col;
-                        let weight = match self.taps.get(tap * vectors + index) {
-                            Some(&weight) => weight,
-                            None => {
-                                let at = tap * self.width + sides.packed[index];
-                                emitter.load(slot.lanes, self.record.at(at))
-                            }
-                        };
-                        let sum = &mut sums[col * vectors + index];
-                        *sum = emitter.mul_add(value, weight, *sum);
+            let line = lines.row(emitter, pointers, 0, tap_row * self.plan.dilation[0]);
+            let record = self.record.at(tap_row * kernel_cols * self.width);
+            let taps = self.taps.get(tap_row * row_taps..).unwrap_or_default();
+            sums = self.channel_row(emitter, columns, sides, line, (record, taps), sums);
+        }
+        sums
+    }
+
+    /// A row of taps, which are in registers or in memory.
+    fn channel_row(
+        &self,
+        emitter: &mut Emitter<'_>,
+        columns: Columns,
+        sides: &Sides<'_>,
+        line: Option<Pointer>,
+        (record, taps): (Pointer, &[Value]),
+        mut sums: Vec<Value>,
+    ) -> Vec<Value> {
+        let kernel_cols = self.plan.kernel[1];
+        let vectors = sides.slots.len();
+        for window_col in 0..self.plan.window_cols(columns.count) {
+            let uses: Vec<(usize, usize)> = (0..columns.count)
+                .flat_map(|col| (0..kernel_cols).map(move |tap_col| (col, tap_col)))
+                .filter(|&(col, tap)| self.plan.window_col(col, tap) == window_col)
+                .collect();
+            if uses.is_empty() {
+                continue;
+            }
+            let first = columns.first.filter(|_| self.is_direct());
+            let is_there = first.is_none_or(|first| self.plan.is_col_inside(first, window_col));
+            let pixel =
+                line.filter(|_| is_there).map(|line| line.at(window_col * self.window.col_pitch));
+            for (index, slot) in sides.slots.iter().enumerate() {
+                let value = match (pixel.map(|pixel| pixel.at(sides.input[index])), first) {
+                    (Some(from), None) => emitter.load(slot.lanes, from),
+                    (Some(from), Some(first)) => {
+                        let behind = self.behind(first, window_col, slot) as isize;
+                        emitter.load_inside(slot.lanes, from, 0..behind)
                     }
+                    (None, _) => emitter.constant(slot.lanes, 0.0),
+                };
+                for &(col, tap_col) in &uses {
+                    let weight = match taps.get(tap_col * vectors + index) {
+                        Some(&weight) => weight,
+                        None => {
+                            let at = tap_col * self.width + sides.packed[index];
+                            emitter.load(slot.lanes, record.at(at))
+                        }
+                    };
+                    let sum = &mut sums[col * vectors + index];
+                    *sum = emitter.mul_add(value, weight, *sum);
                 }
             }
         }

@@ -53,19 +53,20 @@ pub(in super::super) fn planar(
     let plane = plan.in_rows * plan.in_cols;
     let pitch = plan.middle.pitch;
     let record_len = records.record_len(1);
-    let weights = buffers.weights.at(records.offset);
+    let weights = buffers.weights(emitter).at(records.offset);
     let planes = [
         (weights, record_len * plan.multiplier),
         (source, plane),
         (middle, pitch * plan.multiplier),
     ];
     let window = plan.windows[0];
-    let scratch = buffers.private.at(window.offset);
+    let private = buffers.private(emitter);
+    let scratch = private.at(window.offset);
     let plane = |emitter: &mut Emitter<'_>, pointers: &[Pointer]| {
         let input = match schedule.window {
             Window::Direct => pointers[1],
             Window::Copied => {
-                window::fill_planar(emitter, plan, rows, pointers[1], buffers.private, &window);
+                window::fill_planar(emitter, plan, rows, pointers[1], private, &window);
                 scratch
             }
         };
@@ -73,7 +74,7 @@ pub(in super::super) fn planar(
         emitter.for_each(plan.multiplier, &filters, |emitter, pointers| {
             let mut channel = Channel::new(plan, tile, pointers[0], 1, window);
             channel.load_taps(emitter, &[Slot::full(0, 1)], Lanes::Pixels);
-            channel.planar_rows(emitter, tile.rows, rows.first(), input, pointers[1], scratch);
+            channel.planar_rows(emitter, tile, rows.first(), input, pointers[1], scratch);
         });
     };
     match number {
@@ -96,19 +97,24 @@ impl Channel<'_> {
     fn planar_rows(
         &self,
         emitter: &mut Emitter<'_>,
-        rows: usize,
+        tile: Tile,
         first: Value,
         input: Pointer,
         output: Pointer,
         zeros: Pointer,
     ) {
-        let blocks = Cover::scalars(rows, self.tile.rows.into());
+        let cover = |rows| Cover::scalars(rows, self.tile.rows.into());
+        let blocks = cover(tile.rows);
         let stride = self.plan.stride[0];
         let pitch = self.window.row_pitch;
         let chooses = self.is_direct() && !self.plan.rows_are_inside();
+        let groups = self.plan.column_cover(self.cols).expect("the workload has the stage");
+        let is_straight = (0..groups.full).all(|group| !self.is_group_inside(&groups, group));
+        let ahead = self.window.lines as isize - self.window.offset as isize;
+        let store = is_straight.then(|| zeros.offset(ahead));
         let lines = |emitter: &mut Emitter<'_>, block: Block, start: Pointer| {
             if chooses {
-                Lines::of_input(emitter, self.plan, block, start, pitch, zeros)
+                Lines::of_input(emitter, self.plan, block, start, pitch, zeros, store)
             } else {
                 Lines::present(self.plan.window_rows(block.rows), start, pitch)
             }
@@ -117,7 +123,8 @@ impl Channel<'_> {
         let carried: &[Value] = if chooses { &[first] } else { &[] };
         let moving =
             [(input, blocks.width * stride * pitch), (output, blocks.width * self.plan.cols)];
-        emitter.for_each_carrying(blocks.full, &moving, carried, |emitter, pointers, carried| {
+        let full = tile.count(|rows| cover(rows).full);
+        emitter.for_each_counted(full, &moving, carried, |emitter, pointers, carried| {
             let first = carried.first().copied().unwrap_or(first);
             let known = first_block.filter(|_| blocks.full == 1);
             let block = Block { rows: blocks.width, first, known };
@@ -126,14 +133,17 @@ impl Channel<'_> {
             let step = (blocks.width * stride) as i64;
             carried.iter().map(|&first| emitter.add(first, step)).collect()
         });
-        for block in &blocks.rest {
-            let row = block[0].start;
-            let first = if chooses { emitter.add(first, (row * stride) as i64) } else { first };
-            let known = first_block.map(|first| first + row);
-            let block = Block { rows: block.len(), first, known };
-            let lines = lines(emitter, block, input.at(row * stride * pitch));
-            self.planar_columns(emitter, block.rows, &lines, output.at(row * self.plan.cols));
-        }
+        let last = tile.last.map(|last| (last, cover(last.rows).rest));
+        emitter.either(blocks.rest, last, |emitter, rest| {
+            for block in rest {
+                let row = block[0].start;
+                let first = if chooses { emitter.add(first, (row * stride) as i64) } else { first };
+                let known = first_block.map(|first| first + row);
+                let block = Block { rows: block.len(), first, known };
+                let lines = lines(emitter, block, input.at(row * stride * pitch));
+                self.planar_columns(emitter, block.rows, &lines, output.at(row * self.plan.cols));
+            }
+        });
     }
 
     fn planar_columns(
@@ -225,6 +235,7 @@ impl Channel<'_> {
     ) -> Vec<Value> {
         let [kernel_rows, kernel_cols] = self.plan.kernel;
         let slots = columns.slots;
+        let elements_on = columns.first.unwrap_or(0) * self.column_step();
         for window_row in 0..self.plan.window_rows(rows) {
             let uses: Vec<(usize, usize)> = (0..rows)
                 .flat_map(|row| (0..kernel_rows).map(move |tap_row| (row, tap_row)))
@@ -233,7 +244,7 @@ impl Channel<'_> {
             if uses.is_empty() {
                 continue;
             }
-            let line = lines.row(pointers, window_row);
+            let line = lines.row(emitter, pointers, elements_on, window_row);
             let mut pairs = Pairs::new();
             for tap_col in 0..kernel_cols {
                 let inputs: Vec<Value> = (0..slots.len())

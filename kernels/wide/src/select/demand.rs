@@ -37,8 +37,13 @@ impl Demand {
                 }
                 let mut results = func.dfg.inst_results(inst).iter();
                 if has_effect || results.any(|r| demand.uses[*r] > 0) {
-                    for value in func.dfg.inst_values(inst) {
+                    let mut count = |value| {
                         demand.uses[func.dfg.resolve_aliases(value)] += 1;
+                    };
+                    if func.dfg.insts[inst].opcode().is_branch() {
+                        func.dfg.inst_values(inst).for_each(count);
+                    } else {
+                        func.dfg.inst_args(inst).iter().for_each(|value| count(*value));
                     }
                 }
             }

@@ -1,13 +1,13 @@
-   0  vmovups zmm9, [rdi]
-   6  vshufps zmm9, zmm9, [rdi+40h], 88h
-   e  vmovups zmm13, [80h]
-  18  vpermpd zmm9, zmm13, zmm9
-  1e  vpxor xmm11, xmm11, xmm11
-  23  vmaxps zmm10, zmm9, zmm11
-  29  vminps zmm7, zmm10, [0C0h]{1to16}
-  33  mov r10d, 0FFFFFFFFh
-  39  bzhi r10d, r10d, edx
-  3e  kmovw k1, r10d
-  43  vmovups [rsi]{k1}, zmm7
-  49  vzeroupper
-  4c  ret
+   0  vmovups zmm0, [rdi]
+   6  vshufps zmm0, zmm0, [rdi+40h], 88h
+   e  vmovups zmm1, [80h]
+  18  vpermpd zmm0, zmm1, zmm0
+  1e  vpxor xmm1, xmm1, xmm1
+  22  vmaxps zmm0, zmm0, zmm1
+  28  vminps zmm0, zmm0, [0C0h]{1to16}
+  32  mov edi, 0FFFFFFFFh
+  37  bzhi edi, edi, edx
+  3c  kmovw k1, edi
+  40  vmovups [rsi]{k1}, zmm0
+  46  vzeroupper
+  49  ret
