@@ -9,7 +9,8 @@
 //!
 //! Each block of `benches/blocks.toml` is tuned three times with normal effort and other seeds (and
 //! once exhaustively, if asked for). Then all that were ever the best of a run meet the winners and
-//! the untuned default side by side: what a schedule costs here is its median there.
+//! the untuned default side by side: what a schedule costs here is its median there. To see what a busy
+//! machine does to it, keep a core busy meanwhile.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -47,6 +48,8 @@ impl Observer for Course {
 struct Figures {
     /// Winner of each run over the best winner.
     regrets: Vec<f64>,
+    /// Whether the run's record says that it was tuned beside other work.
+    contended: Vec<bool>,
     /// The untuned default over the best.
     default: f64,
     /// When each run had a schedule within 2 % of the best.
@@ -98,6 +101,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let close = all.iter().filter(|it| it.default <= 1.1).count();
     let times: Vec<Duration> = all.iter().flat_map(|it| it.within_two_percent.clone()).collect();
     println!("regret between runs: median {:.3}, worst {worst:.3}", median(&regrets));
+    let contended: Vec<bool> = all.iter().flat_map(|it| it.contended.clone()).collect();
+    let quiet = regrets.iter().zip(&contended).filter(|(_, contended)| !**contended);
+    println!(
+        "flagged as contended: {} of {} runs; worst regret of the others {:.3}",
+        contended.iter().filter(|contended| **contended).count(),
+        contended.len(),
+        quiet.map(|(regret, _)| *regret).fold(1.0, f64::max),
+    );
     println!("default within 10 % of the best: {close} of {} blocks", all.len());
     println!("within 2 % of the best after {:.2} s, median of all runs", median_s(&times));
     Ok(())
@@ -123,11 +134,14 @@ fn figures(
     let default = *cost::default_schedule(workload, target, threads).schedule();
     let mut schedules = vec![default];
     let mut winners = Vec::new();
+    let mut contended = Vec::new();
     let mut courses = Vec::new();
     for seed in 1..=RUNS {
         let mut course = Course::default();
         let options = TuneOptions { seed, threads, ..Effort::Normal.options() };
-        winners.push(tune(workload, target, &options, &mut course)?.record.schedule);
+        let record = tune(workload, target, &options, &mut course)?.record;
+        winners.push(record.schedule);
+        contended.push(record.provenance.contended);
         schedules.extend(course.bests.iter().map(|(_, schedule)| *schedule));
         courses.push(course);
     }
@@ -145,6 +159,7 @@ fn figures(
     };
     let figures = Figures {
         regrets: winners.iter().map(|it| times_us[it] / best_winner).collect(),
+        contended,
         default: times_us[&default] / best_us,
         within_two_percent: courses.iter().filter_map(within).collect(),
     };
