@@ -25,6 +25,9 @@ const IDLE_STEPS: f64 = 1.5;
 /// Part of the cores' time that other processes may take beside ours, per core of the machine that
 /// we do not use. More than there are free cores means that they took turns with us.
 const MOST_CROWDED: f64 = 0.05;
+/// Steps by which the counters of the machine and of this process may disagree: one is sampled, the
+/// other exact.
+const UNSEEN_STEPS: f64 = 3.0;
 /// How much slower than its best the calibration kernel may be.
 const MOST_SLOWED: f64 = 1.10;
 /// Steps of the calibration kernel: some 20 us.
@@ -55,6 +58,8 @@ pub struct Usage {
     /// Seconds, summed over cores.
     busy_s: f64,
     stolen_s: f64,
+    /// What this process used of it, where the system tells.
+    own_s: Option<f64>,
     /// Times that the group's quota stopped it, and for how long.
     throttled: u64,
     throttled_s: f64,
@@ -69,6 +74,10 @@ pub struct Pressure {
     pub stolen_step: f64,
     /// All processes' use of the cores, in cores.
     pub busy_cores: f64,
+    /// This process's use of the cores, in cores, where the system tells.
+    pub own_cores: Option<f64>,
+    /// One step of the counters that tell use, in cores.
+    pub busy_step: f64,
     /// Cores of the machine.
     pub cores: usize,
     /// Stops by the group's quota.
@@ -84,15 +93,17 @@ impl Usage {
     pub fn now() -> Self {
         let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
         let group = group_files("cpu.stat").iter().find_map(|path| fs::read_to_string(path).ok());
-        Self::of(&stat, &group.unwrap_or_default())
+        let own = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        Self::of(&stat, &group.unwrap_or_default(), &own)
     }
 
-    fn of(stat: &str, group: &str) -> Self {
+    fn of(stat: &str, group: &str, own: &str) -> Self {
         let mut usage = Self {
             at: Instant::now(),
             cores: 0,
             busy_s: 0.0,
             stolen_s: 0.0,
+            own_s: own_ticks(own).map(|ticks| ticks / TICKS_PER_SECOND),
             throttled: 0,
             throttled_s: 0.0,
         };
@@ -136,12 +147,26 @@ impl Usage {
             stolen: part(self.stolen_s, earlier.stolen_s, seconds * cores as f64),
             stolen_step: 1.0 / TICKS_PER_SECOND / (seconds * cores as f64),
             busy_cores: ((self.busy_s - earlier.busy_s).max(0.0) / seconds).min(cores as f64),
+            own_cores: self
+                .own_s
+                .zip(earlier.own_s)
+                .map(|(now, then)| (now - then).max(0.0) / seconds),
+            busy_step: 1.0 / TICKS_PER_SECOND / seconds,
             cores,
             throttled: self.throttled.saturating_sub(earlier.throttled),
             throttled_part: part(self.throttled_s, earlier.throttled_s, seconds),
             slowdown: None,
         }
     }
+}
+
+/// Ticks that a process has run, of the line that `/proc/self/stat` is.
+fn own_ticks(stat: &str) -> Option<f64> {
+    // The name, in brackets, may contain anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut next = || fields.next()?.parse::<f64>().ok();
+    Some(next()? + next()?)
 }
 
 impl Pressure {
@@ -156,10 +181,13 @@ impl Pressure {
             let percent = 100.0 * self.stolen;
             return Some(format!("the hypervisor took {percent:.1} % of the cores' time"));
         }
-        let others = self.busy_cores - threads as f64;
+        // Threads that wait for others use less than their number of cores.
+        let own = self.own_cores.map_or(threads as f64, |own| own.min(threads as f64));
+        let others = self.busy_cores - own;
         let free = self.cores as f64 - threads as f64;
         let crowded = others > free - MOST_CROWDED * self.cores as f64;
-        if self.cores > 0 && others > MOST_CROWDED * self.cores as f64 && crowded {
+        let unseen = MOST_CROWDED * self.cores as f64 + UNSEEN_STEPS * self.busy_step;
+        if self.cores > 0 && others > unseen && crowded {
             return Some(format!(
                 "other processes kept {:.1} of {} cores busy",
                 others.max(0.0),
@@ -343,8 +371,22 @@ mod tests {
     const BEFORE: &str = "cpu  1000 0 500 8000 0 0 0 10\ncpu0 1 2 3\ncpu1 1 2 3\nintr 5\n";
 
     fn pressure(after: &str, group: [&str; 2], seconds: u64) -> Pressure {
-        let (before, after) = (Usage::of(BEFORE, group[0]), Usage::of(after, group[1]));
+        let (before, after) = (Usage::of(BEFORE, group[0], ""), Usage::of(after, group[1], ""));
         after.over(&before, Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn two_threads_that_get_one_core_of_two_are_not_alone() {
+        let own = |ticks: u32| format!("7 (a (b) c) R 1 7 7 0 -1 0 0 0 0 0 {ticks} 20 0 0 20 0\n");
+        let pressure = |of_ours: u32| {
+            let before = Usage::of(BEFORE, "", &own(30));
+            let after = "cpu  1200 0 500 8000 0 0 0 10\ncpu0 1\ncpu1 1\n";
+            let after = Usage::of(after, "", &own(30 + of_ours));
+            after.over(&before, Duration::from_secs(1))
+        };
+        assert_eq!(pressure(100).own_cores, Some(1.0));
+        assert!(pressure(100).contamination(2).is_some_and(|reason| reason.contains("1.0 of 2")));
+        assert_eq!(pressure(198).contamination(2), None);
     }
 
     #[test]
@@ -389,7 +431,7 @@ mod tests {
         // A step of 10 ms in 300 ms of two cores is 1.7 %; three are 5 %.
         let watch = |stolen: &str| {
             let after = format!("cpu  1030 0 500 8030 0 0 0 {stolen}\ncpu0 1\ncpu1 1\n");
-            let (before, after) = (Usage::of(BEFORE, ""), Usage::of(&after, ""));
+            let (before, after) = (Usage::of(BEFORE, "", ""), Usage::of(&after, "", ""));
             after.over(&before, Duration::from_millis(300)).contamination(2)
         };
         assert_eq!(watch("11"), None);
@@ -447,7 +489,7 @@ mod tests {
 
     #[test]
     fn a_system_that_tells_nothing_is_taken_for_quiet() {
-        let nothing = Usage::of("", "").over(&Usage::of("", ""), Duration::from_secs(1));
+        let nothing = Usage::of("", "", "").over(&Usage::of("", "", ""), Duration::from_secs(1));
         assert_eq!(nothing.contamination(1), None);
         let mut calibration = Calibration::default();
         assert_eq!(calibration.slowdown(), 1.0);

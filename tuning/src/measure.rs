@@ -42,7 +42,7 @@ const MOST_PAIRS: f64 = 0.7;
 /// Slower by no more than this, a contender is as good as the first; and so it is by no more than
 /// the second if it was not slower in most rounds.
 const TIE: f64 = 1.005;
-const LIKELY_TIE: f64 = 1.02;
+const LIKELY_TIE: f64 = 1.01;
 /// How far behind the best median noise may put a contender that is no slower.
 const CLOSE: f64 = 1.03;
 /// Rounds of a confirmation from which on pairs decide.

@@ -220,10 +220,12 @@ impl Display for Report {
             ),
         )?;
         if let Some(second) = &self.record.runner_up {
+            // Only what noise could not tell apart stands behind a slower one.
+            let tied = if second.slower_percent < 0.0 { ", the same but for noise" } else { "" };
             line(
                 f,
                 "runner-up",
-                format_args!("{:.2} us, {:+.1} %", second.median_us, second.slower_percent),
+                format_args!("{:.2} us, {:+.1} %{tied}", second.median_us, second.slower_percent),
             )?;
         }
         write!(f, "{}", self.saving)?;
