@@ -454,14 +454,14 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
     /// Moves all contenders to other memory, as far as time allows.
     fn relocate(&mut self) {
-        for contender in &mut self.running {
-            if self.clock.now_ns() >= self.until_ns {
-                return;
+        let mut running = std::mem::take(&mut self.running);
+        for contender in &mut running {
+            if self.is_over() {
+                break;
             }
-            if let Err(outcome) = self.bench.relocate(&mut contender.kernel) {
-                contender.failure = Some(outcome);
-            }
+            contender.failure = self.bench.relocate(&mut contender.kernel).err();
         }
+        self.running = running;
     }
 
     /// Puts those first that were faster than the first one in most rounds, by their time over its

@@ -169,6 +169,7 @@ fn over_pixels(
     });
 }
 
+/// What is done with some pixels; behind a pointer, for a closure in a closure would nest for ever.
 type Body<'b> = dyn FnMut(&mut Emitter<'_>, usize, &[Pointer]) + 'b;
 
 /// The columns of blocks given by their rows.
