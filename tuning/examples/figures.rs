@@ -5,6 +5,7 @@
 //! cargo run --release -p dsconv-tuning --example figures -- mbv2 effl0_5x5_7  # some of them
 //! cargo run --release -p dsconv-tuning --example figures -- --exhaustive      # against all schedules
 //! cargo run --release -p dsconv-tuning --example figures -- --threads 2 --layout nhwc
+//! cargo run --release -p dsconv-tuning --example figures -- --winners         # who won each run
 //! ```
 //!
 //! Each block of `benches/blocks.toml` is tuned three times with normal effort and other seeds (and
@@ -20,10 +21,13 @@ use clap::Parser;
 use dsconv::{Objective, cpu};
 use dsconv_kernels::{Schedule, Target, Workload, cost};
 use dsconv_tuning::bench::{Bench, HostBench};
-use dsconv_tuning::measure::{Race, SystemClock, median};
+use dsconv_tuning::measure::{SystemClock, median};
+use dsconv_tuning::race::Race;
 use dsconv_tuning::{Effort, Observer, Quiet, Status, Trial, TuneOptions, tune};
 
 const RUNS: u64 = 3;
+/// Time for which what competed in three runs meets side by side.
+const COMPARISON_NS: u64 = 4_000_000_000;
 const BLOCKS: &str = include_str!("../../benches/blocks.toml");
 
 /// The best so far, each time that there is a better one, and when.
@@ -64,6 +68,9 @@ struct Arguments {
     /// Tunes once more against all schedules
     #[arg(long)]
     exhaustive: bool,
+    /// Prints each run's winner, and whether the run tried the best one of all runs
+    #[arg(long)]
+    winners: bool,
     /// Threads that blocks run on
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -129,17 +136,20 @@ fn blocks() -> impl Iterator<Item = (&'static str, &'static str)> {
 fn figures(
     workload: &Workload,
     target: &Target,
-    &Arguments { exhaustive, threads, .. }: &Arguments,
+    &Arguments { exhaustive, winners: shows_winners, threads, .. }: &Arguments,
 ) -> Result<(f64, Figures), Box<dyn Error>> {
     let default = *cost::default_schedule(workload, target, threads).schedule();
     let mut schedules = vec![default];
     let mut winners = Vec::new();
     let mut contended = Vec::new();
     let mut courses = Vec::new();
+    let mut trials = Vec::new();
     for seed in 1..=RUNS {
         let mut course = Course::default();
         let options = TuneOptions { seed, threads, ..Effort::Normal.options() };
-        let record = tune(workload, target, &options, &mut course)?.record;
+        let tuned = tune(workload, target, &options, &mut course)?;
+        let record = tuned.record;
+        trials.push(tuned.trials);
         winners.push(record.schedule);
         contended.push(record.provenance.contended);
         schedules.extend(course.bests.iter().map(|(_, schedule)| *schedule));
@@ -153,6 +163,15 @@ fn figures(
     let times_us = side_by_side(workload, target, threads, &schedules)?;
     let best_us = times_us.values().copied().fold(f64::INFINITY, f64::min);
     let best_winner = winners.iter().map(|it| times_us[it]).fold(f64::INFINITY, f64::min);
+    if shows_winners {
+        let best = winners.iter().min_by(|a, b| times_us[a].total_cmp(&times_us[b]));
+        for (winner, trials) in winners.iter().zip(&trials) {
+            let tried = trials.iter().any(|trial| Some(&trial.schedule) == best);
+            let tried = if tried { "tried" } else { "did not try" };
+            let (us, regret) = (times_us[winner], times_us[winner] / best_winner);
+            println!("  {us:>8.1} us {regret:.3} {tried} the best winner: {winner}");
+        }
+    }
     let within = |course: &Course| {
         let near = course.bests.iter().find(|(_, it)| times_us[it] <= 1.02 * best_us);
         near.or(course.bests.last()).map(|(when, _)| *when)
@@ -189,7 +208,7 @@ fn side_by_side(
             times_us.insert(schedule, slow.measurement().median_us);
         }
     }
-    for contender in race.confirm() {
+    for contender in race.compare(COMPARISON_NS) {
         times_us.insert(contender.schedule, contender.measurement().median_us);
     }
     Ok(times_us)

@@ -12,6 +12,9 @@ use dsconv_kernels::{
     Workspace,
 };
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
 use crate::contention::{RunQueue, Samples, Watch, is_undisturbed};
 use crate::data::Tensors;
 use crate::measure::time_block;
@@ -50,8 +53,12 @@ pub trait Bench {
         limit: Option<Duration>,
     ) -> Result<u64, Outcome>;
 
-    /// Gives a kernel's weights and scratch other memory. To which physical pages they fall is luck,
-    /// which decides on some 5 % of the time of a kernel whose data fill the second-level cache.
+    /// Gives input, residual and output other memory. How their addresses lie to those of weights
+    /// and scratch is luck, which decides on up to 10 % of the time of a kernel of 1 us; so is to which
+    /// physical pages they fall, which decides on 5 % where the data fill the second-level cache.
+    fn relocate_tensors(&mut self);
+
+    /// Gives a kernel's weights and scratch other memory.
     ///
     /// # Errors
     ///
@@ -89,6 +96,11 @@ const LONGEST_RETAKE: Duration = Duration::from_millis(10);
 /// Time that a sample waits for its threads.
 const LONGEST_GATHERING: Duration = Duration::from_millis(5);
 
+/// Elements of a cache line, and lines of a page: loads and stores whose addresses differ by a
+/// multiple of a page may wait for each other, so where tensors start within a page matters.
+const LINE: usize = 16;
+const PLACES: usize = 64;
+
 /// Bytes read between samples of the cold objective, where the second-level cache is small.
 const LEAST_EVICTION_BYTES: usize = 32 << 20;
 
@@ -97,8 +109,8 @@ const LEAST_EVICTION_BYTES: usize = 32 << 20;
 #[derive(Debug)]
 pub struct HostBench {
     tensors: Tensors,
-    input: Buffer,
-    residual: Option<Buffer>,
+    input: Guarded,
+    residual: Option<Guarded>,
     oracle: Oracle,
     output: Guarded,
     /// What a second look needs; made at the first one.
@@ -108,6 +120,8 @@ pub struct HostBench {
     workload: Workload,
     isa: Isa,
     seed: u64,
+    /// Draws places.
+    places: StdRng,
     threads: usize,
     pool: Option<rayon::ThreadPool>,
     /// Memory that displaces the tensors from the caches; empty where they are to stay.
@@ -156,8 +170,8 @@ impl HostBench {
         let eviction = vec![1; eviction_bytes / size_of::<u64>()];
         let queue = if threads > 1 { RunQueue::of_process() } else { RunQueue::of_thread() };
         let watch = Watch::new(threads);
-        let input = Buffer::from(tensors.input.as_slice());
-        let residual = tensors.residual().map(Buffer::from);
+        let input = Guarded::holding(&tensors.input, 0);
+        let residual = tensors.residual().map(|residual| Guarded::holding(residual, 0));
         let samples = Samples::default();
         Ok(Self {
             tensors,
@@ -170,6 +184,7 @@ impl HostBench {
             workload: *workload,
             isa: target.isa,
             seed,
+            places: StdRng::seed_from_u64(seed),
             threads,
             pool,
             eviction,
@@ -263,7 +278,8 @@ impl HostBench {
 
     fn tries<'a>(&'a mut self, prepared: &'a mut Prepared) -> Tries<'a> {
         let Self { pool, input, residual, output, eviction, queue, .. } = self;
-        let (residual, output) = (residual.as_deref(), output.as_mut_slice());
+        let (input, output) = (input.as_slice(), output.as_mut_slice());
+        let residual = residual.as_ref().map(Guarded::as_slice);
         Tries { prepared, pool: pool.as_ref(), input, residual, output, eviction, queue }
     }
 }
@@ -363,8 +379,16 @@ impl Bench for HostBench {
         Ok(least)
     }
 
+    fn relocate_tensors(&mut self) {
+        let mut place = || LINE * self.places.random_range(0..PLACES);
+        // Each is there before the one that it replaces is given back.
+        self.input = Guarded::holding(&self.tensors.input, place());
+        self.residual = self.tensors.residual().map(|it| Guarded::holding(it, place()));
+        self.output = Guarded::canaries(self.workload.output_len(), place());
+    }
+
     fn relocate(&mut self, kernel: &mut Prepared) -> Result<(), Outcome> {
-        // Both are there before those they replace are given back.
+        let _spacer = Buffer::zeroed(LINE * self.places.random_range(0..PLACES));
         let (weights, workspace) = self.memory(&kernel.kernel);
         (kernel.weights, kernel.workspace) = (weights, workspace);
         Ok(())

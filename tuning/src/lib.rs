@@ -46,8 +46,9 @@ use dsconv::{Objective, Record};
 use dsconv_kernels::{CheckedSchedule, Schedule, Target, Workload, cost};
 
 use bench::{Bench, HostBench};
-use measure::{CONFIRM_SAMPLES, Clock, Contender, Race, SystemClock};
+use measure::{Clock, SystemClock};
 use progress::{Conclusion, Progress};
+use race::{Contender, LEAST_ROUNDS, Race};
 use worker::{Program, WorkerBench, WorkerError};
 
 pub mod batch;
@@ -62,6 +63,7 @@ pub mod machine;
 pub mod measure;
 pub mod peak;
 mod progress;
+pub mod race;
 pub mod space;
 pub mod strategy;
 pub mod trial;
@@ -80,8 +82,12 @@ pub use warm::first_schedules;
 const BATCH: usize = 8;
 /// Winners of a race that run in the next one, and in the confirmation.
 const FINALISTS: usize = 3;
-/// Losers by little that come back before the confirmation.
-const SECONDS: usize = 6;
+/// Losers by little that come back for the confirmation: no more than these, which is enough even
+/// where 5 samples cannot tell most of the space apart, and no more than a round of this length holds
+/// but for a few.
+const MOST_SECONDS: usize = 32;
+const LEAST_SECONDS: usize = 4;
+const SECONDS_NS: u64 = 20_000_000;
 /// Confirmations at most, where others are contaminated.
 const MOST_CONFIRMATIONS: usize = 3;
 /// Part of the budget that the confirmation may take: one in so many.
@@ -380,7 +386,7 @@ pub fn search<B: Bench, C: Clock>(
     // The default may lose a race, but it comes back for the confirmation; and so do those that
     // lost by less than noise.
     let mut lost_default = None;
-    let mut seconds: Vec<Contender<B::Kernel>> = Vec::new();
+    let mut seconds: Vec<(f64, Contender<B::Kernel>)> = Vec::new();
     let stopped = loop {
         let count = progress.trials_left().min(BATCH);
         let mut proposed: Vec<Schedule> = first.drain(..count.min(first.len())).collect();
@@ -422,8 +428,8 @@ pub fn search<B: Bench, C: Clock>(
         for contender in lost {
             if contender.schedule == schedule {
                 lost_default = Some(contender);
-            } else if race.is_close(&contender) {
-                seconds.push(contender);
+            } else if let Some(behind) = race.closeness(&contender) {
+                seconds.push((behind, contender));
             }
         }
         keep_closest(&mut seconds);
@@ -435,12 +441,9 @@ pub fn search<B: Bench, C: Clock>(
     let is_default = |contender: &Contender<B::Kernel>| contender.schedule == schedule;
     progress.confirming();
     race.set_until(until_ns);
-    seconds.into_iter().for_each(|second| race.readmit(second));
-    if race.running().len() > FINALISTS {
-        lost_default = race.qualify(FINALISTS).into_iter().find(is_default).or(lost_default);
-    }
+    seconds.into_iter().for_each(|(_, second)| race.readmit(second));
     lost_default.into_iter().for_each(|default| race.readmit(default));
-    let contaminated = confirm(&mut race);
+    let contaminated = confirm(&mut race, budget_ns / CONFIRM_SHARE);
     race.prefer(|schedule| {
         let checked = schedule.check(workload, target);
         checked.map_or(f64::INFINITY, |it| cost::estimate(&it, options.threads).cycles())
@@ -459,18 +462,24 @@ pub fn search<B: Bench, C: Clock>(
     Ok(progress.finish(ranking, default, result))
 }
 
-/// Keeps the fastest of those that lost by little.
-fn keep_closest<K>(seconds: &mut Vec<Contender<K>>) {
-    seconds.sort_by(|a, b| a.measurement().median_us.total_cmp(&b.measurement().median_us));
-    seconds.truncate(SECONDS);
+/// Keeps the closest of those that lost by little.
+fn keep_closest<K>(seconds: &mut Vec<(f64, Contender<K>)>) {
+    seconds.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut round_ns = 0;
+    let fits = |(_, second): &&(f64, Contender<K>)| {
+        round_ns += second.sample_ns();
+        round_ns <= SECONDS_NS
+    };
+    let fitting = seconds.iter().take_while(fits).count();
+    seconds.truncate(fitting.clamp(LEAST_SECONDS, MOST_SECONDS));
 }
 
 /// Confirms, and again where something else used the machine meanwhile. Tells what did so in the
 /// last attempt; in the search, where no time is left for one and its samples have to do.
-fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
+fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>, within_ns: u64) -> Option<String> {
     let while_searching = race.contamination();
     let is_over = race.is_over();
-    race.confirm();
+    race.confirm(within_ns);
     if is_over {
         return while_searching;
     }
@@ -479,7 +488,7 @@ fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
         if contaminated.is_none() || race.is_over() {
             break;
         }
-        race.confirm();
+        race.confirm(within_ns);
         contaminated = race.contamination();
     }
     contaminated
@@ -508,6 +517,6 @@ fn readmit_resumed<B: Bench, C: Clock>(
 
 /// Time to keep for the confirmation of those in the race and the default.
 fn confirmation_ns<B: Bench, C: Clock>(race: &Race<'_, B, C>, budget_ns: u64) -> u64 {
-    let wanted = race.round_ns().saturating_mul(2 * CONFIRM_SAMPLES as u64);
+    let wanted = race.round_ns().saturating_mul(2 * LEAST_ROUNDS as u64);
     wanted.min(budget_ns / CONFIRM_SHARE)
 }

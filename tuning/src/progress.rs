@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use dsconv::{Provenance, Record, RunnerUp};
 use dsconv_kernels::{CheckedSchedule, Schedule};
 
-use crate::measure::{Clock, Contender};
+use crate::measure::Clock;
+use crate::race::Contender;
 use crate::space::SpaceSummary;
 use crate::strategy::{Learned, Strategy};
 use crate::trial::Trial;

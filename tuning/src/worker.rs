@@ -261,6 +261,13 @@ impl Bench for WorkerBench {
         }
     }
 
+    fn relocate_tensors(&mut self) {
+        // A worker that is gone, or goes now, gets new memory when it is started again.
+        if self.process.is_some() {
+            let _ = self.ask(&Request::RelocateTensors, FIRST_LIMIT);
+        }
+    }
+
     fn relocate(&mut self, kernel: &mut RemoteKernel) -> Result<(), Outcome> {
         self.ensure(kernel, None)?;
         match self.ask(&Request::Relocate { id: kernel.id }, FIRST_LIMIT)? {

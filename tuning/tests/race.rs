@@ -3,7 +3,8 @@
 mod synthetic;
 
 use dsconv_kernels::Schedule;
-use dsconv_tuning::measure::{CONFIRM_SAMPLES, Clock, Contender, RACE_SAMPLES, Race};
+use dsconv_tuning::measure::Clock;
+use dsconv_tuning::race::{Contender, LEAST_ROUNDS, RACE_SAMPLES, Race};
 use synthetic::{FakeBench, Noise, checked, schedules};
 
 const FOREVER: u64 = u64::MAX;
@@ -45,7 +46,7 @@ fn the_fastest_wins_on_a_noisy_machine() {
         race.run();
         let lost = race.keep_best(3);
         assert!(lost.iter().all(|lost| lost.schedule != fastest), "seed {seed}");
-        assert_eq!(race.confirm()[0].schedule, fastest, "seed {seed}");
+        assert_eq!(race.confirm(FOREVER)[0].schedule, fastest, "seed {seed}");
     }
 }
 
@@ -63,7 +64,7 @@ fn drift_that_exceeds_the_difference_does_not_change_the_winner() {
             race.enter(schedule, schedule);
         }
         let start = clock.now_ns();
-        let winner = race.confirm()[0].schedule;
+        let winner = race.confirm(FOREVER)[0].schedule;
         assert!((clock.now_ns() - start) as f64 / 1e9 * slowing.drift > 0.1);
         assert_eq!(winner, all[usize::from(reversed)]);
     }
@@ -153,11 +154,11 @@ fn the_confirmation_forgets_the_lucky_sample_of_a_race() {
         race.enter(schedule, schedule);
     }
     race.run();
-    let ranking = race.confirm();
+    let ranking = race.confirm(FOREVER);
     assert_eq!(order(ranking), all);
-    assert!(ranking.iter().all(|c| c.measurement().samples as usize == CONFIRM_SAMPLES));
+    assert!(ranking.iter().all(|c| c.measurement().samples as usize == LEAST_ROUNDS));
     let runs: Vec<Schedule> = bench.runs.iter().map(|(schedule, ..)| *schedule).collect();
-    let confirmation = &runs[runs.len() - 2 * CONFIRM_SAMPLES..];
+    let confirmation = &runs[runs.len() - 2 * LEAST_ROUNDS..];
     for pair in confirmation.chunks(2) {
         assert_ne!(pair[0], pair[1], "the two take turns");
     }
@@ -176,7 +177,7 @@ fn no_run_starts_after_the_end() {
             }
         }
         race.run();
-        race.confirm();
+        race.confirm(FOREVER);
         assert!(bench.runs.iter().all(|&(_, start_ns, _)| start_ns < end_ns), "{end_ns}");
         assert!(clock.now_ns() <= end_ns + 103_000);
     }
@@ -192,7 +193,7 @@ fn contenders_without_a_fresh_sample_keep_their_old_ones() {
         race.enter(schedule, schedule);
     }
     race.set_until(clock.now_ns());
-    let ranking = race.confirm();
+    let ranking = race.confirm(FOREVER);
     assert_eq!(order(ranking), all);
     assert!(ranking.iter().all(|contender| contender.measurement().samples == 1));
 }
@@ -220,7 +221,7 @@ fn flips_and_regret(percent_apart: f64, disturb: impl Fn(&mut Bench2)) -> (f64, 
         }
         lost.extend(race.run());
         // As in a search, whoever is out is out.
-        let winner = race.confirm()[0].schedule;
+        let winner = race.confirm(FOREVER)[0].schedule;
         flips += u64::from(winner != all[usize::from(!is_first)]);
     }
     let rate = flips as f64 / RACES as f64;
@@ -283,7 +284,7 @@ fn nobody_wins_by_the_memory_that_it_happens_to_have() {
                 let kernel = race.prepare(&checked(&schedule)).expect("it does not fail");
                 assert!(race.enter(schedule, kernel).is_none());
             }
-            *flips += usize::from(race.confirm()[0].schedule != all[1]);
+            *flips += usize::from(race.confirm(FOREVER)[0].schedule != all[1]);
         }
     }
     let [stayed, moved] = flips;
@@ -303,7 +304,7 @@ fn of_those_that_noise_cannot_tell_apart_the_preferred_one_wins() {
         for &schedule in &all {
             assert!(race.enter(schedule, schedule).is_none());
         }
-        race.confirm();
+        race.confirm(FOREVER);
         // The second is preferred.
         race.prefer(|schedule| if *schedule == all[1] { 1.0 } else { 2.0 });
         usize::from(race.running()[0].schedule == all[1])

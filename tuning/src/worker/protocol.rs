@@ -17,6 +17,8 @@ pub(super) enum Request {
     Prepare { id: u64, schedule: Schedule },
     /// Run so many times.
     Sample { id: u64, repeats: u64 },
+    /// Give other memory to input, residual and output.
+    RelocateTensors,
     /// Give other memory to weights and scratch.
     Relocate { id: u64 },
     /// Verify once more, on other data.
@@ -46,7 +48,7 @@ pub(super) enum Reply {
     Ready,
     /// Compiled, and equal to the reference.
     Prepared,
-    /// Weights and scratch are elsewhere.
+    /// What was to be moved is elsewhere.
     Relocated,
     /// Equal to the reference on other data, too.
     Verified,

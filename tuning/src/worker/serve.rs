@@ -94,6 +94,10 @@ impl Worker {
                     }
                 }
             },
+            Request::RelocateTensors => {
+                self.bench.relocate_tensors();
+                Reply::Relocated
+            }
             Request::Relocate { id } => match self.kernels.get_mut(&id) {
                 None => Reply::Refused { message: format!("there is no kernel {id}") },
                 Some((_, kernel)) => match self.bench.relocate(kernel) {

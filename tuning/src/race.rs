@@ -1,0 +1,346 @@
+//! Fair times in little time: candidates that take turns, and leave as soon as they are behind.
+//!
+//! Candidates of one [`Race`] are sampled in turn, so that a change of clock frequency or a busy
+//! neighbour meets all of them alike. A candidate leaves as soon as its *fastest* sample is too far
+//! behind the best *median*: an interrupted sample costs time, never a good schedule. The stored
+//! numbers come from a [confirmation](Race::confirm) in which the few best and the untuned default
+//! take turns once more with fresh samples, until it is certain who leads; a winner by one lucky
+//! sample does not survive it. Users of Kernel Tuner or TVM get a mean of a few back-to-back repeats
+//! instead.
+
+use std::time::Duration;
+
+use dsconv::Measurement;
+use dsconv_kernels::{CheckedSchedule, Schedule};
+
+use crate::bench::Bench;
+use crate::measure::{Clock, is_too_short, median, per_run_us, repeats_for, summarize};
+use crate::trial::{Outcome, Trial};
+
+mod confirm;
+
+pub use confirm::{LEAST_ROUNDS, MOST_ROUNDS};
+
+/// Samples taken of a candidate that stays in a race to the end.
+pub const RACE_SAMPLES: usize = 5;
+/// How far behind the best median noise may put a contender that is no slower.
+const CLOSE: f64 = 1.05;
+/// A candidate whose single run takes this many times the best's median is dropped without a
+/// sample.
+const HOPELESS_RUN: f64 = 3.0;
+/// A single run below this time that seems hopeless is repeated once before it is believed: it
+/// may have been interrupted, which takes a few milliseconds.
+const SECOND_CHANCE_NS: u64 = 20_000_000;
+/// Time that a candidate in progress may overrun the budget by.
+const GRACE: Duration = Duration::from_secs(1);
+/// How far a candidate's fastest sample may lie behind the best median, by its number of samples.
+/// Noise between samples of one kernel is 1-5 % on a quiet machine.
+const MARGINS: [f64; RACE_SAMPLES] = [1.5, 1.25, 1.15, 1.1, 1.07];
+
+/// A verified candidate in a race.
+#[derive(Debug)]
+pub struct Contender<K> {
+    /// Its schedule.
+    pub schedule: Schedule,
+    kernel: K,
+    repeats: u64,
+    samples_us: Vec<f64>,
+    /// Samples from before the confirmation.
+    stale_us: Vec<f64>,
+    /// Whether it is certainly behind in a confirmation, and sampled no more.
+    is_settled: bool,
+    /// What became of it, if it can no longer run.
+    failure: Option<Outcome>,
+    /// Whether it comes from an earlier race. It leaves by a median only: in hundreds of races two
+    /// interrupted samples in a row would otherwise end the best one's run some day.
+    is_incumbent: bool,
+}
+
+impl<K> Contender<K> {
+    /// The samples so far, in one figure each.
+    ///
+    /// # Panics
+    ///
+    /// If the contender's first run failed. One that is in a race has a sample.
+    pub fn measurement(&self) -> Measurement {
+        summarize(&self.samples_us)
+    }
+
+    /// The fate of the schedule: its failure, or the samples so far.
+    pub fn trial(&self) -> Trial {
+        let outcome = match &self.failure {
+            Some(failure) => failure.clone(),
+            None => Outcome::Measured(self.measurement()),
+        };
+        Trial { schedule: self.schedule, outcome }
+    }
+
+    /// Time that a sample takes, in nanoseconds.
+    pub(crate) fn sample_ns(&self) -> u64 {
+        (self.repeats as f64 * self.median_us() * 1_000.0) as u64
+    }
+
+    fn needs_samples(&self, wanted: usize) -> bool {
+        self.failure.is_none() && !self.is_settled && self.samples_us.len() < wanted
+    }
+
+    fn median_us(&self) -> f64 {
+        median(&self.samples_us)
+    }
+
+    fn is_behind(&self, best_us: f64) -> bool {
+        if self.failure.is_some() || self.is_incumbent {
+            return self.failure.is_some();
+        }
+        let fastest = self.samples_us.iter().copied().fold(f64::INFINITY, f64::min);
+        let margin = MARGINS[self.samples_us.len().min(MARGINS.len()) - 1];
+        fastest > margin * best_us
+    }
+}
+
+/// Verified candidates that take turns, and the clock they are timed by.
+#[derive(Debug)]
+pub struct Race<'a, B: Bench, C> {
+    bench: &'a mut B,
+    clock: &'a C,
+    /// Moment at which no further run starts.
+    until_ns: u64,
+    running: Vec<Contender<B::Kernel>>,
+}
+
+impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
+    /// A race with nobody in it, in which no run starts once the clock shows `until_ns`.
+    pub fn new(bench: &'a mut B, clock: &'a C, until_ns: u64) -> Self {
+        Self { bench, clock, until_ns, running: Vec::new() }
+    }
+
+    /// Compiles and verifies the next candidate.
+    ///
+    /// # Errors
+    ///
+    /// Returns what became of the schedule instead.
+    pub fn prepare(&mut self, schedule: &CheckedSchedule) -> Result<B::Kernel, Outcome> {
+        self.bench.prepare(schedule, self.limit())
+    }
+
+    /// Time that the candidate in progress may take: what is left, and some seconds more, so that
+    /// only a candidate that would overrun the budget by far is given up.
+    fn limit(&self) -> Option<Duration> {
+        let left_ns = self.until_ns.checked_sub(self.clock.now_ns());
+        let is_endless = self.until_ns == u64::MAX;
+        (!is_endless).then(|| Duration::from_nanos(left_ns.unwrap_or(0)) + GRACE)
+    }
+
+    /// Moves the moment at which no further run starts.
+    pub fn set_until(&mut self, until_ns: u64) {
+        self.until_ns = until_ns;
+    }
+
+    /// Whether the time is up.
+    pub fn is_over(&self) -> bool {
+        self.clock.now_ns() >= self.until_ns
+    }
+
+    /// Lowest median in the race so far.
+    pub fn best_us(&self) -> Option<f64> {
+        self.running
+            .iter()
+            .filter(|contender| contender.failure.is_none())
+            .map(Contender::median_us)
+            .min_by(f64::total_cmp)
+    }
+
+    /// Time that one sample of every contender takes, in nanoseconds.
+    pub fn round_ns(&self) -> u64 {
+        self.running.iter().map(Contender::sample_ns).sum()
+    }
+
+    /// Lets a verified candidate warm up and takes its first sample. A hopeless one is returned
+    /// at once: after a single run of 3 times the best median, or after a sample of 1.5 times. A
+    /// run that an interruption may explain is repeated once before it is believed.
+    ///
+    /// Always runs the candidate once, whatever the time.
+    pub fn enter(&mut self, schedule: Schedule, kernel: B::Kernel) -> Option<Contender<B::Kernel>> {
+        let mut contender = Contender {
+            schedule,
+            kernel,
+            repeats: 1,
+            samples_us: Vec::new(),
+            stale_us: Vec::new(),
+            is_settled: false,
+            failure: None,
+            is_incumbent: false,
+        };
+        match self.first_look(&mut contender) {
+            Ok(true) => {
+                self.running.push(contender);
+                None
+            }
+            Ok(false) => Some(contender),
+            Err(outcome) => {
+                contender.failure = Some(outcome);
+                Some(contender)
+            }
+        }
+    }
+
+    /// Runs a contender, takes a sample, and tells whether it may stay.
+    fn first_look(&mut self, contender: &mut Contender<B::Kernel>) -> Result<bool, Outcome> {
+        let best_us = self.best_us().unwrap_or(f64::INFINITY);
+        let is_slow = |run_ns: u64, margin: f64| per_run_us(run_ns, 1) > margin * best_us;
+
+        let mut run_ns = self.time(contender)?;
+        if is_slow(run_ns, HOPELESS_RUN) && run_ns < SECOND_CHANCE_NS && !self.is_over() {
+            run_ns = run_ns.min(self.time(contender)?);
+        }
+        contender.samples_us.push(per_run_us(run_ns, 1));
+        if is_slow(run_ns, HOPELESS_RUN) {
+            return Ok(false);
+        }
+        if !self.is_over() {
+            let sample_ns = self.calibrate(contender, run_ns)?;
+            // Whichever is less: the run may have been the less disturbed look.
+            let sample_us = per_run_us(sample_ns, contender.repeats).min(per_run_us(run_ns, 1));
+            contender.samples_us = vec![sample_us];
+        }
+        Ok(!contender.is_behind(best_us))
+    }
+
+    /// Sets how often a contender runs in a sample, given the time of one run, and takes a sample.
+    fn calibrate(
+        &mut self,
+        contender: &mut Contender<B::Kernel>,
+        run_ns: u64,
+    ) -> Result<u64, Outcome> {
+        if !self.bench.is_repeatable() {
+            return self.time(contender);
+        }
+        contender.repeats = repeats_for(run_ns);
+        let sample_ns = self.time(contender)?;
+        if !is_too_short(sample_ns, contender.repeats) || self.is_over() {
+            return Ok(sample_ns);
+        }
+        contender.repeats = repeats_for(sample_ns / contender.repeats);
+        self.time(contender)
+    }
+
+    /// Samples all contenders in turn until each has [`RACE_SAMPLES`] or time is up, and returns
+    /// those that fell behind on the way. What stays is sorted, the best first. Input and output are
+    /// elsewhere in each round.
+    pub fn run(&mut self) -> Vec<Contender<B::Kernel>> {
+        let mut dropped = Vec::new();
+        while self.sample_each(RACE_SAMPLES) {
+            self.bench.relocate_tensors();
+            let Some(best_us) = self.best_us() else { break };
+            dropped.extend(self.running.extract_if(.., |contender| contender.is_behind(best_us)));
+        }
+        dropped.extend(self.running.extract_if(.., |contender| contender.failure.is_some()));
+        self.sort();
+        dropped
+    }
+
+    /// Keeps the best `count` for the next race; the others are returned.
+    pub fn keep_best(&mut self, count: usize) -> Vec<Contender<B::Kernel>> {
+        self.sort();
+        self.running.split_off(count.min(self.running.len()))
+    }
+
+    /// Contenders in the race, in its order.
+    pub fn running(&self) -> &[Contender<B::Kernel>] {
+        &self.running
+    }
+
+    /// How far behind the best a contender is that lost, where it is so little that noise may have
+    /// decided: its time over the best one's.
+    pub fn closeness(&self, lost: &Contender<B::Kernel>) -> Option<f64> {
+        let is_sampled = lost.failure.is_none() && lost.samples_us.len() >= RACE_SAMPLES;
+        let behind = lost.median_us() / self.best_us()?;
+        (is_sampled && behind <= CLOSE).then_some(behind)
+    }
+
+    /// Lets a contender into the race again.
+    pub fn readmit(&mut self, contender: Contender<B::Kernel>) {
+        self.running.push(contender);
+    }
+
+    /// Forgets all samples but the last one of each contender, so that the next race rests on
+    /// samples taken side by side.
+    pub fn refresh(&mut self) {
+        for contender in &mut self.running {
+            contender.is_incumbent = true;
+            let last = contender.samples_us.len() - 1;
+            contender.samples_us.drain(..last);
+        }
+    }
+
+    /// Verifies those that are to be stored once more: contenders from the first on, until so many
+    /// have passed. Those that fail leave the race and are returned.
+    pub fn verify_best(&mut self, count: usize) -> Vec<Contender<B::Kernel>> {
+        let mut refuted = Vec::new();
+        let mut place = 0;
+        while place < count.min(self.running.len()) {
+            match self.bench.verify_again(&mut self.running[place].kernel) {
+                Ok(()) => place += 1,
+                Err(outcome) => {
+                    let mut contender = self.running.remove(place);
+                    contender.failure = Some(outcome);
+                    refuted.push(contender);
+                }
+            }
+        }
+        refuted
+    }
+
+    /// Verifies a schedule that is not in the race, both times.
+    ///
+    /// # Errors
+    ///
+    /// Returns what became of the schedule instead.
+    pub fn verify_alone(&mut self, schedule: &CheckedSchedule) -> Result<(), Outcome> {
+        let mut kernel = self.bench.prepare(schedule, None)?;
+        self.bench.verify_again(&mut kernel)
+    }
+
+    /// About the time that verifying once more takes, in nanoseconds.
+    pub fn second_look_ns(&self) -> u64 {
+        u64::try_from(self.bench.second_look_time().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Why the samples since the last call cannot be trusted, if something else used the machine.
+    pub fn contamination(&mut self) -> Option<String> {
+        self.bench.contamination()
+    }
+
+    /// One sample of each contender that has fewer than `wanted`; whether there was any and time
+    /// is left.
+    fn sample_each(&mut self, wanted: usize) -> bool {
+        let mut running = std::mem::take(&mut self.running);
+        let mut sampled = false;
+        for contender in running.iter_mut().filter(|c| c.needs_samples(wanted)) {
+            if self.is_over() {
+                sampled = false;
+                break;
+            }
+            match self.time(contender) {
+                Ok(sample_ns) => {
+                    contender.samples_us.push(per_run_us(sample_ns, contender.repeats));
+                }
+                Err(outcome) => contender.failure = Some(outcome),
+            }
+            sampled = true;
+        }
+        self.running = running;
+        sampled
+    }
+
+    /// Nanoseconds of one sample.
+    fn time(&mut self, contender: &mut Contender<B::Kernel>) -> Result<u64, Outcome> {
+        let limit = self.limit();
+        self.bench.sample(&mut contender.kernel, contender.repeats, limit)
+    }
+
+    /// Best first.
+    fn sort(&mut self) {
+        self.running.sort_by(|a, b| a.median_us().total_cmp(&b.median_us()));
+    }
+}
