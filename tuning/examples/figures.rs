@@ -165,11 +165,12 @@ fn figures(
     let best_winner = winners.iter().map(|it| times_us[it]).fold(f64::INFINITY, f64::min);
     if shows_winners {
         let best = winners.iter().min_by(|a, b| times_us[a].total_cmp(&times_us[b]));
-        for (winner, trials) in winners.iter().zip(&trials) {
+        for ((winner, trials), contended) in winners.iter().zip(&trials).zip(&contended) {
             let tried = trials.iter().any(|trial| Some(&trial.schedule) == best);
             let tried = if tried { "tried" } else { "did not try" };
             let (us, regret) = (times_us[winner], times_us[winner] / best_winner);
-            println!("  {us:>8.1} us {regret:.3} {tried} the best winner: {winner}");
+            let flag = if *contended { ", contended" } else { "" };
+            println!("  {us:>8.1} us {regret:.3}, {tried} the best winner{flag}: {winner}");
         }
     }
     let within = |course: &Course| {
