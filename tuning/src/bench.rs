@@ -15,7 +15,7 @@ use dsconv_kernels::{
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::contention::{Calm, RunQueue, Samples, Watch, is_undisturbed};
+use crate::contention::{RunQueue, Samples, Watch, is_undisturbed};
 use crate::data::Tensors;
 use crate::measure::time_block;
 use crate::trial::Outcome;
@@ -79,12 +79,6 @@ pub trait Bench {
     /// Whether a sample may consist of several runs.
     fn is_repeatable(&self) -> bool {
         true
-    }
-
-    /// Whether something that no sample shows slows the machine down, such as a neighbour on the same
-    /// core; asked again and again until nothing does, or for so long.
-    fn calm(&mut self, _patience: Duration) -> Calm {
-        Calm::Calm
     }
 
     /// Why the samples since the last call cannot be trusted, if something else used the machine
@@ -175,9 +169,7 @@ impl HostBench {
         };
         let eviction = vec![1; eviction_bytes / size_of::<u64>()];
         let queue = if threads > 1 { RunQueue::of_process() } else { RunQueue::of_thread() };
-        let lens = [workload.input_len(), workload.pointwise_len(), workload.output_len()];
-        let bytes = size_of::<f32>() * lens.iter().sum::<usize>();
-        let watch = Watch::new(threads, target.l2_bytes, bytes > target.l2_bytes / 2);
+        let watch = Watch::new(threads);
         let input = Guarded::holding(&tensors.input, 0);
         let residual = tensors.residual().map(|residual| Guarded::holding(residual, 0));
         let samples = Samples::default();
@@ -408,10 +400,6 @@ impl Bench for HostBench {
 
     fn second_look_time(&self) -> Duration {
         2 * self.oracle_time
-    }
-
-    fn calm(&mut self, patience: Duration) -> Calm {
-        self.watch.calm(self.pool.as_ref(), patience)
     }
 
     fn contamination(&mut self) -> Option<String> {

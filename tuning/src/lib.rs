@@ -90,8 +90,7 @@ const LEAST_SECONDS: usize = 4;
 const SECONDS_NS: u64 = 20_000_000;
 /// Confirmations at most, where others are contaminated.
 const MOST_CONFIRMATIONS: usize = 3;
-/// Part of the budget that the confirmation may take, and waiting for a calm machine in it, and in
-/// the search: one in so many each.
+/// Part of the budget that the confirmation may take: one in so many.
 const CONFIRM_SHARE: u64 = 6;
 /// Part of the budget that is kept for verifying again at most.
 const SECOND_LOOK_SHARE: u64 = 3;
@@ -371,7 +370,6 @@ pub fn search<B: Bench, C: Clock>(
     // What is to be stored is verified again at the end.
     let until_ns = budget_ns - race.second_look_ns().min(budget_ns / SECOND_LOOK_SHARE);
     race.set_until(until_ns);
-    race.set_patience(budget_ns / CONFIRM_SHARE);
     if let Some(lost) = race.enter(schedule, kernel) {
         return Err(failed(lost.trial().outcome));
     }

@@ -14,7 +14,6 @@ use dsconv::Measurement;
 use dsconv_kernels::{CheckedSchedule, Schedule};
 
 use crate::bench::Bench;
-use crate::contention::Calm;
 use crate::measure::{Clock, is_too_short, median, per_run_us, repeats_for, summarize};
 use crate::trial::{Outcome, Trial};
 
@@ -106,15 +105,13 @@ pub struct Race<'a, B: Bench, C> {
     clock: &'a C,
     /// Moment at which no further run starts.
     until_ns: u64,
-    /// Time to wait for a calm machine that is left.
-    patience_ns: u64,
     running: Vec<Contender<B::Kernel>>,
 }
 
 impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// A race with nobody in it, in which no run starts once the clock shows `until_ns`.
     pub fn new(bench: &'a mut B, clock: &'a C, until_ns: u64) -> Self {
-        Self { bench, clock, until_ns, patience_ns: 0, running: Vec::new() }
+        Self { bench, clock, until_ns, running: Vec::new() }
     }
 
     /// Compiles and verifies the next candidate.
@@ -137,11 +134,6 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// Moves the moment at which no further run starts.
     pub fn set_until(&mut self, until_ns: u64) {
         self.until_ns = until_ns;
-    }
-
-    /// Lets it wait so long in all, from now on, for moments in which nothing slows the machine down.
-    pub fn set_patience(&mut self, patience_ns: u64) {
-        self.patience_ns = patience_ns;
     }
 
     /// Whether the time is up.
@@ -234,17 +226,11 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
     /// Samples all contenders in turn until each has [`RACE_SAMPLES`] or time is up, and returns
     /// those that fell behind on the way. What stays is sorted, the best first. Input and output are
-    /// elsewhere in each round, and one in which a neighbour slowed the machine down is taken again.
+    /// elsewhere in each round.
     pub fn run(&mut self) -> Vec<Contender<B::Kernel>> {
         let mut dropped = Vec::new();
         while self.sample_each(RACE_SAMPLES) {
             self.bench.relocate_tensors();
-            if self.calm() == Calm::Restored {
-                for contender in &mut self.running {
-                    contender.samples_us.truncate(1.max(contender.samples_us.len() - 1));
-                }
-                continue;
-            }
             let Some(best_us) = self.best_us() else { break };
             dropped.extend(self.running.extract_if(.., |contender| contender.is_behind(best_us)));
         }
@@ -323,18 +309,6 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// Why the samples since the last call cannot be trusted, if something else used the machine.
     pub fn contamination(&mut self) -> Option<String> {
         self.bench.contamination()
-    }
-
-    /// Whether something slows the machine down; waits as far as there is patience.
-    fn calm(&mut self) -> Calm {
-        let began_ns = self.clock.now_ns();
-        let patience_ns = self.patience_ns.min(self.until_ns.saturating_sub(began_ns));
-        let calm = self.bench.calm(Duration::from_nanos(patience_ns));
-        if calm != Calm::Calm {
-            let waited_ns = self.clock.now_ns() - began_ns;
-            self.patience_ns = self.patience_ns.saturating_sub(waited_ns);
-        }
-        calm
     }
 
     /// One sample of each contender that has fewer than `wanted`; whether there was any and time

@@ -33,7 +33,6 @@ use dsconv::Objective;
 use dsconv_kernels::{CheckedSchedule, Target, Workload};
 
 use crate::bench::Bench;
-use crate::contention::Calm;
 use crate::trial::Outcome;
 use process::{Lost, Process};
 use protocol::{Hello, Reply, Request};
@@ -290,25 +289,11 @@ impl Bench for WorkerBench {
         2 * self.start_time
     }
 
-    fn calm(&mut self, patience: Duration) -> Calm {
-        if self.process.is_none() {
-            return Calm::Calm;
-        }
-        let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        match self.ask(&Request::Calm { patience_ms }, LEAST_LIMIT.saturating_add(patience)) {
-            Ok(Reply::Calm(calm)) => calm,
-            _ => Calm::Disturbed,
-        }
-    }
-
     fn contamination(&mut self) -> Option<String> {
         // A worker that is gone took its samples with it.
         self.process.as_ref()?;
         match self.ask(&Request::Contamination, LEAST_LIMIT) {
-            Ok(Reply::Contamination { reason, speeds }) => {
-                speeds.learn();
-                reason
-            }
+            Ok(Reply::Contamination { reason }) => reason,
             _ => None,
         }
     }

@@ -137,6 +137,14 @@ fn own_ticks(stat: &str) -> Option<f64> {
 }
 
 impl Pressure {
+    /// The same, had this process kept so many cores more busy.
+    #[must_use]
+    pub fn beside(self, threads: usize) -> Self {
+        let more = threads as f64;
+        let own_cores = self.own_cores.map(|own| own + more);
+        Self { busy_cores: self.busy_cores + more, own_cores, ..self }
+    }
+
     /// Why samples of that time cannot be trusted, given that we used `threads` cores; `None` if
     /// they can.
     pub fn contamination(&self, threads: usize) -> Option<String> {
@@ -220,6 +228,21 @@ mod tests {
         assert_eq!(pressure(100).own_cores, Some(1.0));
         assert!(pressure(100).contamination(2).is_some_and(|reason| reason.contains("1.0 of 2")));
         assert_eq!(pressure(198).contamination(2), None);
+    }
+
+    #[test]
+    fn ours_beside_an_idle_machine_is_no_contention_and_beside_a_busy_one_it_is() {
+        let own = "7 (a) R 1 7 7 0 -1 0 0 0 0 0 30 20 0 0 20 0\n";
+        let watched = |after: &str| {
+            let (before, after) = (Usage::of(BEFORE, "", own), Usage::of(after, "", own));
+            after.over(&before, Duration::from_secs(1))
+        };
+        let idle = watched("cpu  1000 0 500 8200 0 0 0 10\ncpu0 1\ncpu1 1\n");
+        let busy = watched("cpu  1100 0 500 8100 0 0 0 10\ncpu0 1\ncpu1 1\n");
+        for threads in [1, 2] {
+            assert_eq!(idle.beside(threads).contamination(threads), None, "{threads} threads");
+            assert!(busy.beside(threads).contamination(threads).is_some(), "{threads} threads");
+        }
     }
 
     #[test]

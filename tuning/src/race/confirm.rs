@@ -1,11 +1,9 @@
 //! The confirmation: the few best take turns until it is certain who leads.
 
-use dsconv_kernels::Schedule;
-
 use super::{Contender, Race};
 use crate::bench::Bench;
-use crate::contention::Calm;
 use crate::measure::{Clock, median, median_bounds};
+use dsconv_kernels::Schedule;
 
 /// Rounds of a confirmation at least, if the budget allows.
 pub const LEAST_ROUNDS: usize = 31;
@@ -23,14 +21,14 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     ///
     /// Who is certainly behind is sampled no more. The others are until it is certain that none of
     /// them is faster than the leader by more than half a percent: for [`LEAST_ROUNDS`] at least, then
-    /// for [`MOST_ROUNDS`] or `within_ns` after the start at most. A round in which a neighbour slowed
-    /// the machine down is taken again once that has passed, which is waited for, for `within_ns` in
-    /// all. Contenders that the end of the race leaves without a fresh sample keep what they had.
+    /// for [`MOST_ROUNDS`] or `within_ns` after the start at most. Contenders that the end of the race
+    /// leaves without a fresh sample keep what they had.
     ///
     /// They are sorted by their medians; but whoever is certainly faster than the best of them *in
     /// the same round* comes before it. A core that changes its speed meets both of a pair.
     pub fn confirm(&mut self, within_ns: u64) -> &[Contender<B::Kernel>] {
-        self.sample_afresh(within_ns, Self::settle);
+        let until_ns = self.clock.now_ns().saturating_add(within_ns);
+        self.sample_afresh(until_ns, Self::settle);
         self.running.sort_by(|a, b| {
             let by_median = a.median_us().total_cmp(&b.median_us());
             a.is_settled.cmp(&b.is_settled).then(by_median)
@@ -42,48 +40,38 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// Samples all contenders as in a [confirmation](Self::confirm), but all of them in every round,
     /// so that the times of those that lost are as good as the winner's. Sorted by their medians.
     pub fn compare(&mut self, within_ns: u64) -> &[Contender<B::Kernel>] {
-        self.sample_afresh(within_ns, |_| false);
+        let until_ns = self.clock.now_ns().saturating_add(within_ns);
+        self.sample_afresh(until_ns, |_| false);
         self.sort();
         &self.running
     }
 
     /// Rounds with nothing carried over, until `is_certain` says so after one of them, or there were
     /// enough.
-    fn sample_afresh(&mut self, within_ns: u64, mut is_certain: impl FnMut(&mut Self) -> bool) {
+    fn sample_afresh(&mut self, until_ns: u64, mut is_certain: impl FnMut(&mut Self) -> bool) {
         for contender in &mut self.running {
             contender.stale_us = std::mem::take(&mut contender.samples_us);
             contender.is_settled = false;
         }
-        let until_ns = self.clock.now_ns().saturating_add(within_ns);
-        self.set_patience(within_ns);
-        let mut round = 1;
-        while round <= MOST_ROUNDS && self.sample_each(round) {
+        for round in 1..=MOST_ROUNDS {
+            if round > 1 {
+                self.relocate();
+            }
+            if !self.sample_each(round) {
+                break;
+            }
             self.running.reverse();
             self.running.retain(|contender| contender.failure.is_none());
-            if self.calm() == Calm::Restored {
-                self.forget(round);
-            } else {
-                let waited_ns = within_ns - self.patience_ns;
-                let is_over = self.clock.now_ns() >= until_ns.saturating_add(waited_ns);
-                if round >= LEAST_ROUNDS && (is_certain(self) || is_over) {
-                    break;
-                }
-                round += 1;
+            let is_certain = is_certain(self);
+            if round >= LEAST_ROUNDS && (is_certain || self.clock.now_ns() >= until_ns) {
+                break;
             }
-            self.relocate();
         }
         self.running.retain(|contender| contender.failure.is_none());
         for contender in &mut self.running {
             if contender.samples_us.is_empty() {
                 contender.samples_us = std::mem::take(&mut contender.stale_us);
             }
-        }
-    }
-
-    /// Takes back the samples of a round.
-    fn forget(&mut self, round: usize) {
-        for contender in &mut self.running {
-            contender.samples_us.truncate(round - 1);
         }
     }
 

@@ -4,7 +4,6 @@ use dsconv::Objective;
 use dsconv_kernels::{Schedule, Target, Workload};
 use serde::{Deserialize, Serialize};
 
-use crate::contention::{Calm, Speeds};
 use crate::fate::Fate;
 use crate::trial::Outcome;
 
@@ -24,8 +23,6 @@ pub(super) enum Request {
     Relocate { id: u64 },
     /// Verify once more, on other data.
     VerifyAgain { id: u64 },
-    /// Wait at most so long until nothing slows the machine down.
-    Calm { patience_ms: u64 },
     /// Tell why the samples since the last such request cannot be trusted.
     Contamination,
     /// Forget kernels.
@@ -41,7 +38,6 @@ pub(super) struct Hello {
     pub(super) threads: usize,
     pub(super) objective: Objective,
     pub(super) seed: u64,
-    pub(super) speeds: Speeds,
 }
 
 /// From the worker.
@@ -60,10 +56,8 @@ pub(super) enum Reply {
     Failed(Fate),
     /// Time of the runs asked for.
     Sample { ns: u64 },
-    /// Whether something slows the machine down.
-    Calm(Calm),
-    /// Why samples cannot be trusted, if so; and what the worker knows of the machine by now.
-    Contamination { reason: Option<String>, speeds: Speeds },
+    /// Why samples cannot be trusted, if so.
+    Contamination { reason: Option<String> },
     /// A request that makes no sense.
     Refused { message: String },
 }
@@ -77,8 +71,7 @@ impl Hello {
         seed: u64,
     ) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let (workload, target, speeds) = (*workload, *target, Speeds::known());
-        Self { version, workload, target, threads, objective, seed, speeds }
+        Self { version, workload: *workload, target: *target, threads, objective, seed }
     }
 
     /// What is wrong with a driver of another version.

@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
-use std::time::Duration;
 
 use dsconv_kernels::{Schedule, Target, Workload};
 
 use super::fault::Faults;
 use super::protocol::{Hello, Reply, Request};
 use crate::bench::{Bench, HostBench, Prepared};
-use crate::contention::Speeds;
 use crate::fate::Fate;
 use crate::trial::Outcome;
 
@@ -72,7 +70,6 @@ impl Worker {
             return Err(fault);
         }
         let Hello { workload, target, threads, objective, seed, .. } = hello;
-        hello.speeds.clone().learn();
         let bench = HostBench::new(workload, target, *threads, *objective, *seed)
             .map_err(|error| format!("could not start {threads} threads: {error}"))?;
         let faults = Faults::from_environment();
@@ -118,13 +115,7 @@ impl Worker {
                     }
                 }
             },
-            Request::Calm { patience_ms } => {
-                Reply::Calm(self.bench.calm(Duration::from_millis(patience_ms)))
-            }
-            Request::Contamination => {
-                let reason = self.bench.contamination();
-                Reply::Contamination { reason, speeds: Speeds::known() }
-            }
+            Request::Contamination => Reply::Contamination { reason: self.bench.contamination() },
             Request::Drop { ids } => {
                 for id in ids {
                     self.kernels.remove(&id);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dsconv::Isa;
 use dsconv::cpu::{self, CoreList, CpuModel};
-use dsconv_tuning::contention::{Calibration, Pressure, Slowdown, Usage};
+use dsconv_tuning::contention::{Calibration, Usage};
 use dsconv_tuning::machine::Machine;
 use dsconv_tuning::peak;
 use serde::Serialize;
@@ -39,9 +39,8 @@ struct DoctorReport {
     stolen: f64,
     busy_cores: f64,
     throttled: u64,
-    /// The slowest of some looks at fixed computations over the fastest, and which that was.
+    /// The slowest of some looks at a fixed computation over the fastest.
     slowdown: f64,
-    slowed: String,
     advice: Vec<String>,
 }
 
@@ -52,21 +51,16 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     let before = Usage::now();
     std::thread::sleep(WATCHED);
     let pressure = Usage::now().since(&before);
-    let target = cpu::host_target();
-    let calibration = Calibration::new(target.l2_bytes, true, [0, 1]);
-    let looks: Vec<Slowdown> = (0..LOOKS).map(|_| calibration.look()).collect();
-    let slowest = looks.into_iter().max_by(|a, b| a.times.total_cmp(&b.times));
+    let mut calibration = Calibration::default();
+    let slowdown = (0..LOOKS).map(|_| calibration.slowdown()).fold(1.0, f64::max);
     let mut advice = machine.advice(threads);
-    // As if ours ran beside what was seen.
-    let beside = Pressure { busy_cores: pressure.busy_cores + threads as f64, ..pressure };
-    let slowed = slowest.and_then(|slowest| slowest.contamination());
-    if let Some(reason) = beside.contamination(threads).or(slowed) {
+    if let Some(reason) = pressure.beside(threads).contamination(threads) {
         advice.push(format!("just now {reason}: tune when the machine is quiet"));
     }
     let report = DoctorReport {
         cpu: CpuModel::host(),
         usable_isas: Isa::usable().iter().map(ToString::to_string).collect(),
-        isa: target.isa.to_string(),
+        isa: cpu::host_target().isa.to_string(),
         isa_cap: Isa::cap().map_err(Failure::because)?.map(|isa| isa.to_string()),
         machine,
         available_cores: cpu::available_cores(),
@@ -75,8 +69,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
         stolen: pressure.stolen,
         busy_cores: pressure.busy_cores,
         throttled: pressure.throttled,
-        slowdown: slowest.map_or(1.0, |slowest| slowest.times),
-        slowed: slowest.map_or_else(String::new, |slowest| slowest.what.to_owned()),
+        slowdown,
         advice,
     };
     if args.json { output::print_json(&report) } else { output::print(&report.to_string()) }
@@ -147,8 +140,8 @@ impl Display for DoctorReport {
         line(
             "speed",
             format!(
-                "{:.1} GFLOP/s on {} threads; {} takes up to {:.2} times its best time",
-                self.fma_peak_gflops, self.threads, self.slowed, self.slowdown
+                "{:.1} GFLOP/s on {} threads; a fixed computation takes up to {:.2} times its best",
+                self.fma_peak_gflops, self.threads, self.slowdown
             ),
         )?;
         if self.advice.is_empty() {
