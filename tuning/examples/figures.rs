@@ -202,15 +202,12 @@ fn side_by_side(
     }
     let clock = SystemClock::start();
     let mut race = Race::new(&mut bench, &clock, u64::MAX);
-    let mut times_us = HashMap::new();
     for (schedule, kernel) in kernels {
-        // Those too slow to take part keep the time of their first look.
+        // All have been the best of a run: one slow look is no reason to leave.
         if let Some(slow) = race.enter(schedule, kernel) {
-            times_us.insert(schedule, slow.measurement().median_us);
+            race.readmit(slow);
         }
     }
-    for contender in race.compare(COMPARISON_NS) {
-        times_us.insert(contender.schedule, contender.measurement().median_us);
-    }
-    Ok(times_us)
+    let contenders = race.compare(COMPARISON_NS).iter();
+    Ok(contenders.map(|it| (it.schedule, it.measurement().median_us)).collect())
 }
