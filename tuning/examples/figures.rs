@@ -203,7 +203,7 @@ fn side_by_side(
     let clock = SystemClock::start();
     let mut race = Race::new(&mut bench, &clock, u64::MAX);
     for (schedule, kernel) in kernels {
-        // All have been the best of a run: one slow look is no reason to leave.
+        // Each schedule's time is wanted: one slow look is no reason to leave.
         if let Some(slow) = race.enter(schedule, kernel) {
             race.readmit(slow);
         }

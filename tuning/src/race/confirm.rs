@@ -1,9 +1,10 @@
 //! The confirmation: the few best take turns until it is certain who leads.
 
+use dsconv_kernels::Schedule;
+
 use super::{Contender, Race};
 use crate::bench::Bench;
 use crate::measure::{Clock, median, median_bounds};
-use dsconv_kernels::Schedule;
 
 /// Rounds of a confirmation at least, if the budget allows.
 pub const LEAST_ROUNDS: usize = 31;
