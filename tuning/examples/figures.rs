@@ -186,7 +186,7 @@ fn figures(
     Ok((best_us, figures))
 }
 
-/// Median times of schedules that take turns.
+/// Times of schedules that take turns: their ratios, and the best median.
 fn side_by_side(
     workload: &Workload,
     target: &Target,
@@ -208,6 +208,7 @@ fn side_by_side(
             race.readmit(slow);
         }
     }
-    let contenders = race.compare(COMPARISON_NS).iter();
-    Ok(contenders.map(|it| (it.schedule, it.measurement().median_us)).collect())
+    let compared = race.compare(COMPARISON_NS);
+    let best_us = race.best_us().unwrap_or(f64::NAN);
+    Ok(compared.into_iter().map(|(schedule, ratio)| (schedule, ratio * best_us)).collect())
 }

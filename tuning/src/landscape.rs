@@ -19,14 +19,14 @@
 //! let landscape: Landscape = text.parse()?;
 //! let best: Schedule = "pixels fused rows t8 dw:l4,r4,v1,registers,overlap,copied".parse()?;
 //! assert_eq!(landscape.best_us(), Some(1.52));
-//! assert_eq!(landscape.median_us(&best), Some(1.52));
+//! assert_eq!(landscape.time_us(&best), Some(1.52));
 //! assert_eq!(landscape.space().len(), 2);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! `autotune --shape … --record-landscape FILE` writes one. The text names each combination of
 //! family, fusion, split and tile rows once (`head`), and each tile of either stage (`dw`, `pw`). A
-//! line `times H D` then has the median times, in microseconds, of head `H` with depthwise tile `D`
+//! line `times H D` then has the times, in microseconds, of head `H` with depthwise tile `D`
 //! and each of the pointwise tiles in turn; `-` where there is none.
 
 use std::collections::HashMap;
@@ -48,7 +48,7 @@ pub struct Landscape {
     threads: usize,
     default: Schedule,
     schedules: Vec<Schedule>,
-    median_us: HashMap<Schedule, f64>,
+    time_us: HashMap<Schedule, f64>,
 }
 
 /// Why a text is no landscape.
@@ -60,10 +60,11 @@ pub struct ParseLandscapeError {
 }
 
 impl Landscape {
-    /// The measured trials of a search that tried the whole space.
+    /// The measured trials of a search, each with its least time, since most have few samples. To
+    /// compare strategies by it, the search should have tried the whole space.
     pub fn of(tuned: &Tuned, target: &Target, options: &TuneOptions) -> Self {
-        let measured = tuned.trials.iter().filter_map(|trial| Some((trial, trial.median_us()?)));
-        let median_us: HashMap<Schedule, f64> =
+        let measured = tuned.trials.iter().filter_map(|trial| Some((trial, trial.min_us()?)));
+        let time_us: HashMap<Schedule, f64> =
             measured.clone().map(|(trial, us)| (trial.schedule, us)).collect();
         Self {
             workload: tuned.record.workload,
@@ -71,7 +72,7 @@ impl Landscape {
             threads: options.threads,
             default: tuned.default.schedule,
             schedules: measured.map(|(trial, _)| trial.schedule).collect(),
-            median_us,
+            time_us,
         }
     }
 
@@ -85,8 +86,8 @@ impl Landscape {
     ) -> Self {
         let (workload, target) = (*workload, *target);
         let schedules = times.iter().map(|(schedule, _)| *schedule).collect();
-        let median_us = times.iter().copied().collect();
-        Self { workload, target, threads, default, schedules, median_us }
+        let time_us = times.iter().copied().collect();
+        Self { workload, target, threads, default, schedules, time_us }
     }
 
     /// The untuned default when the landscape was recorded.
@@ -110,13 +111,13 @@ impl Landscape {
     }
 
     /// The time of a schedule, if it was recorded.
-    pub fn median_us(&self, schedule: &Schedule) -> Option<f64> {
-        self.median_us.get(schedule).copied()
+    pub fn time_us(&self, schedule: &Schedule) -> Option<f64> {
+        self.time_us.get(schedule).copied()
     }
 
     /// The least time.
     pub fn best_us(&self) -> Option<f64> {
-        self.median_us.values().copied().min_by(f64::total_cmp)
+        self.time_us.values().copied().min_by(f64::total_cmp)
     }
 
     /// Trials, the default included, until a strategy that is asked in rounds of `batch` has found a
@@ -146,7 +147,7 @@ impl Landscape {
 
     /// Tells a strategy the recorded time of a schedule, where there is one.
     fn observe(&self, strategy: &mut dyn Strategy, schedule: Schedule) -> Option<f64> {
-        let us = self.median_us(&schedule)?;
+        let us = self.time_us(&schedule)?;
         let measurement = crate::measure::summarize(&[us]);
         strategy.observe(&Trial { schedule, outcome: Outcome::Measured(measurement) });
         Some(us)
@@ -217,7 +218,7 @@ impl fmt::Display for Landscape {
                 });
             }
             let [head, depthwise, pointwise] = numbers;
-            let us = self.median_us.get(schedule).copied().unwrap_or(f64::NAN);
+            let us = self.time_us.get(schedule).copied().unwrap_or(f64::NAN);
             rows.entry([head, depthwise]).or_default().insert(pointwise, us);
         }
         for (kind, names) in ["head", "dw", "pw"].into_iter().zip(&names) {
@@ -250,7 +251,7 @@ impl FromStr for Landscape {
         let mut head: [Option<&str>; 4] = [None; 4];
         let mut names: [Vec<&str>; 3] = Default::default();
         let mut schedules = Vec::new();
-        let mut median_us = HashMap::new();
+        let mut time_us = HashMap::new();
         for (index, line) in text.lines().enumerate() {
             let wrong = |message: &str| ParseLandscapeError {
                 line: index + 1,
@@ -288,7 +289,7 @@ impl FromStr for Landscape {
                         let schedule: Schedule =
                             text.trim().parse().map_err(|error| wrong(&format!("{error}")))?;
                         schedules.push(schedule);
-                        median_us.insert(schedule, us);
+                        time_us.insert(schedule, us);
                     }
                 }
                 other => return Err(wrong(&format!("`{other}` is no word of a landscape"))),
@@ -305,7 +306,7 @@ impl FromStr for Landscape {
             threads: threads.parse().map_err(|_| wrong("threads is no number".to_owned()))?,
             default: default.parse().map_err(|error| wrong(format!("{error}")))?,
             schedules,
-            median_us,
+            time_us,
         })
     }
 }
@@ -326,13 +327,13 @@ mod tests {
             threads: 2,
             default: schedules[0],
             schedules: schedules.clone(),
-            median_us: times,
+            time_us: times,
         };
         let read: Landscape = landscape.to_string().parse().expect("its own text");
         assert_eq!(read.to_string().lines().count(), landscape.to_string().lines().count());
         assert_eq!((read.workload, read.target, read.threads), (workload, target, 2));
         for schedule in &schedules {
-            let (was, is) = (landscape.median_us(schedule), read.median_us(schedule));
+            let (was, is) = (landscape.time_us(schedule), read.time_us(schedule));
             let (was, is) = (was.expect("recorded"), is.expect("read"));
             assert!((was / is - 1.0).abs() < 1e-3, "{schedule}: {was} {is}");
         }

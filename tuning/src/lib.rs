@@ -85,13 +85,13 @@ const FINALISTS: usize = 3;
 /// Losers by little that come back for the confirmation: no more than these, which is enough even
 /// where 5 samples cannot tell most of the space apart, and no more than a round of this length holds
 /// but for a few.
-const MOST_SECONDS: usize = 32;
+const MOST_SECONDS: usize = 64;
 const LEAST_SECONDS: usize = 4;
-const SECONDS_NS: u64 = 20_000_000;
+const SECONDS_NS: u64 = 40_000_000;
 /// Confirmations at most, where others are contaminated.
-const MOST_CONFIRMATIONS: usize = 3;
+const MOST_CONFIRMATIONS: usize = 2;
 /// Part of the budget that the confirmation may take: one in so many.
-const CONFIRM_SHARE: u64 = 6;
+const CONFIRM_SHARE: u64 = 3;
 /// Part of the budget that is kept for verifying again at most.
 const SECOND_LOOK_SHARE: u64 = 3;
 /// Schedules of a record, which are verified again: winner and runner-up.

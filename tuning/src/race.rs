@@ -3,10 +3,10 @@
 //! Candidates of one [`Race`] are sampled in turn, so that a change of clock frequency or a busy
 //! neighbour meets all of them alike. A candidate leaves as soon as its *fastest* sample is too far
 //! behind the best *median*: an interrupted sample costs time, never a good schedule. The stored
-//! numbers come from a [confirmation](Race::confirm) in which the few best and the untuned default
-//! take turns once more with fresh samples, until it is certain who leads; a winner by one lucky
-//! sample does not survive it. Users of Kernel Tuner or TVM get a mean of a few back-to-back repeats
-//! instead.
+//! numbers come from a [confirmation](Race::confirm) in which the best, those that were close and the
+//! untuned default take turns once more with fresh samples, until it is certain who leads; a winner by
+//! one lucky sample does not survive it. Users of Kernel Tuner or TVM get a mean of a few back-to-back
+//! repeats instead.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use dsconv::Measurement;
 use dsconv_kernels::{CheckedSchedule, Schedule};
 
 use crate::bench::Bench;
-use crate::measure::{Clock, is_too_short, median, per_run_us, repeats_for, summarize};
+use crate::measure::{Clock, is_too_short, least, median, per_run_us, repeats_for, summarize};
 use crate::trial::{Outcome, Trial};
 
 mod confirm;
@@ -23,8 +23,8 @@ pub use confirm::{LEAST_ROUNDS, MOST_ROUNDS};
 
 /// Samples taken of a candidate that stays in a race to the end.
 pub const RACE_SAMPLES: usize = 5;
-/// How far behind the best median noise may put a contender that is no slower.
-const CLOSE: f64 = 1.05;
+/// How far behind the best's least sample noise may put that of a contender that is no slower.
+const CLOSE: f64 = 1.1;
 /// A candidate whose single run takes this many times the best's median is dropped without a
 /// sample.
 const HOPELESS_RUN: f64 = 3.0;
@@ -45,7 +45,7 @@ pub struct Contender<K> {
     kernel: K,
     repeats: u64,
     samples_us: Vec<f64>,
-    /// Samples from before the confirmation.
+    /// Samples from before the race or confirmation in progress.
     stale_us: Vec<f64>,
     /// Whether it is certainly behind in a confirmation, and sampled no more.
     is_settled: bool,
@@ -88,13 +88,17 @@ impl<K> Contender<K> {
         median(&self.samples_us)
     }
 
+    fn min_us(&self) -> f64 {
+        least(&self.samples_us)
+    }
+
     fn is_behind(&self, best_us: f64) -> bool {
         if self.failure.is_some() || self.is_incumbent {
             return self.failure.is_some();
         }
-        let fastest = self.samples_us.iter().copied().fold(f64::INFINITY, f64::min);
         let margin = MARGINS[self.samples_us.len().min(MARGINS.len()) - 1];
-        fastest > margin * best_us
+        // The first look counts, too: it may have been the only one that nothing disturbed.
+        self.min_us().min(least(&self.stale_us)) > margin * best_us
     }
 }
 
@@ -145,7 +149,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     pub fn best_us(&self) -> Option<f64> {
         self.running
             .iter()
-            .filter(|contender| contender.failure.is_none())
+            .filter(|contender| contender.failure.is_none() && !contender.samples_us.is_empty())
             .map(Contender::median_us)
             .min_by(f64::total_cmp)
     }
@@ -226,14 +230,20 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
     /// Samples all contenders in turn until each has [`RACE_SAMPLES`] or time is up, and returns
     /// those that fell behind on the way. What stays is sorted, the best first. Input and output are
-    /// elsewhere in each round.
+    /// elsewhere in each round. Looks from before do not count: they were not taken side by side, and
+    /// an incumbent's may be from a quieter moment.
     pub fn run(&mut self) -> Vec<Contender<B::Kernel>> {
         let mut dropped = Vec::new();
-        while self.sample_each(RACE_SAMPLES) {
+        self.forget_samples();
+        for round in 1..=RACE_SAMPLES {
+            if !self.sample_each(round) {
+                break;
+            }
             self.bench.relocate_tensors();
             let Some(best_us) = self.best_us() else { break };
             dropped.extend(self.running.extract_if(.., |contender| contender.is_behind(best_us)));
         }
+        self.recall_samples();
         dropped.extend(self.running.extract_if(.., |contender| contender.failure.is_some()));
         self.sort();
         dropped
@@ -253,9 +263,9 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// How far behind the best a contender is that lost, where it is so little that noise may have
     /// decided: its time over the best one's.
     pub fn closeness(&self, lost: &Contender<B::Kernel>) -> Option<f64> {
-        let is_sampled = lost.failure.is_none() && lost.samples_us.len() >= RACE_SAMPLES;
-        let behind = lost.median_us() / self.best_us()?;
-        (is_sampled && behind <= CLOSE).then_some(behind)
+        let best_us = self.running.iter().map(Contender::min_us).min_by(f64::total_cmp)?;
+        let behind = lost.min_us() / best_us;
+        (lost.failure.is_none() && behind <= CLOSE).then_some(behind)
     }
 
     /// Lets a contender into the race again.
@@ -263,13 +273,23 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.running.push(contender);
     }
 
-    /// Forgets all samples but the last one of each contender, so that the next race rests on
-    /// samples taken side by side.
+    /// Those in the race are incumbents from now on.
     pub fn refresh(&mut self) {
+        self.running.iter_mut().for_each(|contender| contender.is_incumbent = true);
+    }
+
+    /// Begins anew with samples that are taken side by side.
+    fn forget_samples(&mut self) {
         for contender in &mut self.running {
-            contender.is_incumbent = true;
-            let last = contender.samples_us.len() - 1;
-            contender.samples_us.drain(..last);
+            contender.stale_us = std::mem::take(&mut contender.samples_us);
+            contender.is_settled = false;
+        }
+    }
+
+    /// Gives those that got no sample since what they had before.
+    fn recall_samples(&mut self) {
+        for contender in self.running.iter_mut().filter(|it| it.samples_us.is_empty()) {
+            contender.samples_us = std::mem::take(&mut contender.stale_us);
         }
     }
 
@@ -339,8 +359,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.bench.sample(&mut contender.kernel, contender.repeats, limit)
     }
 
-    /// Best first.
+    /// Best first: by the least of few samples, which is the least disturbed.
     fn sort(&mut self) {
-        self.running.sort_by(|a, b| a.median_us().total_cmp(&b.median_us()));
+        self.running.sort_by(|a, b| a.min_us().total_cmp(&b.min_us()));
     }
 }

@@ -47,6 +47,12 @@ impl Trial {
     pub fn median_us(&self) -> Option<f64> {
         self.measurement().map(|measurement| measurement.median_us)
     }
+
+    /// Least time of a sample in microseconds, where the schedule was timed: after few samples, what
+    /// tells most of how fast it is.
+    pub fn min_us(&self) -> Option<f64> {
+        self.measurement().map(|measurement| measurement.min_us)
+    }
 }
 
 impl std::fmt::Display for Outcome {

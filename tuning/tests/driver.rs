@@ -144,8 +144,8 @@ fn most_of_a_budget_goes_to_the_search_and_some_to_the_confirmation() {
     let tuned = run(&mut bench, &options(3.0), &mut phases).expect("a record");
     let status = phases.confirming.expect("it was confirmed");
     assert_eq!(tuned.stopped, StopReason::Budget);
-    // Twice 31 samples of 2 ms for each finalist, of which there may be one.
-    assert!(status.remaining >= Duration::from_millis(100), "{status:?}");
+    // Twice 48 samples of 2 ms for each finalist, of which there may be one.
+    assert!(status.remaining >= Duration::from_millis(190), "{status:?}");
     assert!(status.elapsed >= Duration::from_millis(2_300), "{status:?}");
 }
 
@@ -285,7 +285,7 @@ fn a_contaminated_confirmation_is_repeated_and_then_flagged() {
     for (answers, flagged) in [
         (vec![true, false], false),
         (vec![false, true, false], false),
-        (vec![false, true, true, true], true),
+        (vec![false, true, true], true),
     ] {
         let best = space().sample(1, 5)[0];
         let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));

@@ -58,7 +58,7 @@ fn regret_of_the_estimate(landscape: &Landscape) -> f64 {
         cost::estimate(&checked.expect("spaces hold legal schedules"), space.threads()).cycles()
     };
     let first = space.iter().min_by(|a, b| cycles(a).total_cmp(&cycles(b))).expect("a schedule");
-    landscape.median_us(first).expect("recorded") / landscape.best_us().expect("recorded")
+    landscape.time_us(first).expect("recorded") / landscape.best_us().expect("recorded")
 }
 
 fn geometric_mean(values: &[f64]) -> f64 {

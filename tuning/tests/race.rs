@@ -3,7 +3,7 @@
 mod synthetic;
 
 use dsconv_kernels::Schedule;
-use dsconv_tuning::measure::Clock;
+use dsconv_tuning::measure::{Clock, GROUP};
 use dsconv_tuning::race::{Contender, LEAST_ROUNDS, RACE_SAMPLES, Race};
 use synthetic::{FakeBench, Noise, checked, schedules};
 
@@ -95,8 +95,8 @@ fn a_sample_of_more_than_one_and_a_half_times_the_best_ends_a_race() {
     assert_eq!(order(race.running()), [all[0]]);
     // One run to warm up, one sample.
     assert_eq!(bench.runs_of(&all[1]), 2);
-    assert!(bench.runs_of(&all[2]) < 1 + RACE_SAMPLES);
-    assert_eq!(bench.runs_of(&all[0]), 1 + RACE_SAMPLES);
+    assert!(bench.runs_of(&all[2]) < 2 + RACE_SAMPLES);
+    assert_eq!(bench.runs_of(&all[0]), 2 + RACE_SAMPLES);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_short_kernel_runs_several_times_per_sample() {
     race.enter(all[0], all[0]);
     let before = clock.now_ns();
     race.run();
-    let sample_ns = (clock.now_ns() - before) / (RACE_SAMPLES as u64 - 1);
+    let sample_ns = (clock.now_ns() - before) / RACE_SAMPLES as u64;
     assert!((50_000..51_000).contains(&sample_ns), "{sample_ns}");
     let measurement = race.running()[0].measurement();
     assert!((measurement.median_us - 0.9).abs() < 1e-9, "{measurement:?}");
@@ -141,7 +141,7 @@ fn a_bench_with_cold_caches_runs_once_per_sample() {
     let mut race = Race::new(&mut bench, &clock, FOREVER);
     race.enter(all[0], all[0]);
     race.run();
-    assert_eq!(bench.runs.len(), 1 + RACE_SAMPLES);
+    assert_eq!(bench.runs.len(), 2 + RACE_SAMPLES);
 }
 
 #[test]
@@ -156,16 +156,49 @@ fn the_confirmation_forgets_the_lucky_sample_of_a_race() {
     race.run();
     let ranking = race.confirm(FOREVER);
     assert_eq!(order(ranking), all);
-    let samples: Vec<usize> = ranking.iter().map(|c| c.measurement().samples as usize).collect();
-    assert_eq!(samples[0], LEAST_ROUNDS);
-    assert!((8..LEAST_ROUNDS).contains(&samples[1]), "who is certainly behind runs no more");
+    assert_eq!(samples(ranking), [LEAST_ROUNDS; 2]);
     let runs: Vec<Schedule> = bench.runs.iter().map(|(schedule, ..)| *schedule).collect();
-    let confirmation = &runs[runs.len() - samples[0] - samples[1]..];
-    let (together, alone) = confirmation.split_at(2 * samples[1]);
-    for pair in together.chunks(2) {
+    for pair in runs[runs.len() - 2 * LEAST_ROUNDS..].chunks(2) {
         assert_ne!(pair[0], pair[1], "the two take turns");
     }
-    assert!(alone.iter().all(|schedule| *schedule == all[0]));
+}
+
+#[test]
+fn who_is_certainly_behind_runs_no_more() {
+    let (all, true_ns) = timed(&[100_000, 100_000, 103_000]);
+    let mut bench = FakeBench::new(Noise { jitter: 0.03, ..Noise::default() }, 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for &schedule in &all {
+        race.enter(schedule, schedule);
+    }
+    let ranking = race.confirm(FOREVER);
+    assert_eq!(ranking[2].schedule, all[2]);
+    let [first, second, last] = samples(ranking)[..] else { panic!("three") };
+    assert!(first == second && first > LEAST_ROUNDS, "two that are equal take long: {first}");
+    assert!((LEAST_ROUNDS..first).contains(&last), "{last} of {first}");
+}
+
+#[test]
+fn of_many_only_the_first_few_are_sampled_for_long() {
+    let times: Vec<u64> = (0..48).map(|i| 100_000 + 500 * i).collect();
+    let (all, true_ns) = timed(&times);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for &schedule in all.iter().rev() {
+        race.enter(schedule, schedule);
+    }
+    let ranking = race.confirm(FOREVER);
+    assert_eq!(ranking[0].schedule, all[0]);
+    let samples = samples(ranking);
+    let with = |count: usize| samples.iter().filter(|&&samples| samples == count).count();
+    let counts = [2 * GROUP, 4 * GROUP, LEAST_ROUNDS].map(with);
+    assert_eq!(counts, [16, 16, 16], "{samples:?}");
+}
+
+fn samples<K>(contenders: &[Contender<K>]) -> Vec<usize> {
+    contenders.iter().map(|contender| contender.measurement().samples as usize).collect()
 }
 
 #[test]

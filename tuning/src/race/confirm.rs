@@ -1,59 +1,67 @@
 //! The confirmation: the few best take turns until it is certain who leads.
+//!
+//! On a shared machine the median of a kernel's samples moves by several percent from one half minute
+//! to the next: neighbours take cache, memory and the other half of the core, for hundreds of samples
+//! on end, and from some kernels more than from others. What is left alone by them is the least time,
+//! and what meets two kernels alike is what happens in the same moment. So contenders are compared by
+//! the [least samples of groups](least_of_groups) of successive rounds, group by group. Of 46
+//! comparisons of a dozen kernels each, on an AMD EPYC whose hypervisor took 1 to 6 % of the time, one
+//! in six found by 32 medians a winner that was more than 2 % slower than the best; none did by the
+//! ratios of 24 groups.
 
 use dsconv_kernels::Schedule;
 
 use super::{Contender, Race};
 use crate::bench::Bench;
-use crate::measure::{Clock, median, median_bounds};
+use crate::measure::{Clock, GROUP, least_of_groups, median, median_bounds};
 
 /// Rounds of a confirmation at least, if the budget allows.
-pub const LEAST_ROUNDS: usize = 31;
+pub const LEAST_ROUNDS: usize = 8 * GROUP;
 /// Rounds after which what is not certain is left so.
-pub const MOST_ROUNDS: usize = 301;
+pub const MOST_ROUNDS: usize = 50 * GROUP;
+/// Contenders that are left after so many groups, where there were more.
+const PLACES: [(usize, usize); 2] = [(2, 32), (4, 16)];
 /// Slower by no more than this, a contender is as good as the first; and so it is by no more than
 /// the second if it is not certain that it is slower at all.
 const TIE: f64 = 1.005;
 const LIKELY_TIE: f64 = 1.01;
 
 impl<B: Bench, C: Clock> Race<'_, B, C> {
-    /// Samples all contenders in turn with nothing carried over, and sorts them. Every second round
-    /// runs in reverse, so that nobody always follows the same neighbour and a steady drift cancels;
-    /// and before each round everything moves to other memory, so that nobody wins by its pages.
+    /// Samples all contenders in turn with nothing carried over, and sorts them, the fastest first.
+    /// The order of turns is reversed from round to round, so that nobody always follows the same
+    /// neighbour and a steady drift cancels; and before each round everything moves to other memory, so
+    /// that nobody wins by its pages.
     ///
-    /// Who is certainly behind is sampled no more. The others are until it is certain that none of
-    /// them is faster than the leader by more than half a percent: for [`LEAST_ROUNDS`] at least, then
-    /// for [`MOST_ROUNDS`] or `within_ns` after the start at most. Contenders that the end of the race
+    /// Of many, only the first few are sampled for long. After [`LEAST_ROUNDS`], who is certainly behind
+    /// is sampled no more; the others are until it is certain that none of them is faster than the leader by more than half a percent: for
+    /// [`MOST_ROUNDS`] or `within_ns` after the start at most. Contenders that the end of the race
     /// leaves without a fresh sample keep what they had.
-    ///
-    /// They are sorted by their medians; but whoever is certainly faster than the best of them *in
-    /// the same round* comes before it. A core that changes its speed meets both of a pair.
     pub fn confirm(&mut self, within_ns: u64) -> &[Contender<B::Kernel>] {
         let until_ns = self.clock.now_ns().saturating_add(within_ns);
         self.sample_afresh(until_ns, Self::settle);
-        self.running.sort_by(|a, b| {
-            let by_median = a.median_us().total_cmp(&b.median_us());
-            a.is_settled.cmp(&b.is_settled).then(by_median)
-        });
-        self.sort_by_pairs();
+        self.sort_by_groups();
         &self.running
     }
 
     /// Samples all contenders as in a [confirmation](Self::confirm), but all of them in every round,
-    /// so that the times of those that lost are as good as the winner's. Sorted by their medians.
-    pub fn compare(&mut self, within_ns: u64) -> &[Contender<B::Kernel>] {
+    /// so that the times of those that lost are as good as the winner's. Gives each one's time over
+    /// that of the first, sorted.
+    pub fn compare(&mut self, within_ns: u64) -> Vec<(Schedule, f64)> {
         let until_ns = self.clock.now_ns().saturating_add(within_ns);
-        self.sample_afresh(until_ns, |_| false);
-        self.sort();
-        &self.running
+        self.sample_afresh(until_ns, |_, _| false);
+        self.sort_by_groups();
+        let first = self.running.first().map(Contender::least_us).unwrap_or_default();
+        self.running.iter().map(|it| (it.schedule, median(&it.ratios(&first)))).collect()
     }
 
-    /// Rounds with nothing carried over, until `is_certain` says so after one of them, or there were
-    /// enough.
-    fn sample_afresh(&mut self, until_ns: u64, mut is_certain: impl FnMut(&mut Self) -> bool) {
-        for contender in &mut self.running {
-            contender.stale_us = std::mem::take(&mut contender.samples_us);
-            contender.is_settled = false;
-        }
+    /// Rounds with nothing carried over, until `is_certain` says so after a group of them, or there
+    /// were enough.
+    fn sample_afresh(
+        &mut self,
+        until_ns: u64,
+        mut is_certain: impl FnMut(&mut Self, usize) -> bool,
+    ) {
+        self.forget_samples();
         for round in 1..=MOST_ROUNDS {
             if round > 1 {
                 self.relocate();
@@ -61,19 +69,19 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
             if !self.sample_each(round) {
                 break;
             }
-            self.running.reverse();
             self.running.retain(|contender| contender.failure.is_none());
-            let is_certain = is_certain(self);
-            if round >= LEAST_ROUNDS && (is_certain || self.clock.now_ns() >= until_ns) {
+            if !round.is_multiple_of(GROUP) {
+                self.running.reverse();
+                continue;
+            }
+            let is_certain = is_certain(self, round / GROUP);
+            let is_over = self.clock.now_ns() >= until_ns;
+            if round >= LEAST_ROUNDS && (is_certain || is_over) {
                 break;
             }
         }
         self.running.retain(|contender| contender.failure.is_none());
-        for contender in &mut self.running {
-            if contender.samples_us.is_empty() {
-                contender.samples_us = std::mem::take(&mut contender.stale_us);
-            }
-        }
+        self.recall_samples();
     }
 
     /// Moves input, output and all who are still sampled to other memory, as far as time allows.
@@ -92,12 +100,17 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         self.running = running;
     }
 
-    /// Finds those that are certainly behind the leader, and says whether it is certain that nobody
-    /// is before it.
-    fn settle(&mut self) -> bool {
-        let unsettled = self.running.iter().filter(|contender| !contender.is_settled);
-        let leader = unsettled.min_by(|a, b| a.median_us().total_cmp(&b.median_us()));
-        let Some(leader) = leader.map(|leader| leader.samples_us.clone()) else { return true };
+    /// Finds those that are behind the leader, after so many groups: by their places at first, then
+    /// those that are certainly so. Says whether it is certain that nobody is before it.
+    fn settle(&mut self, groups: usize) -> bool {
+        let leader = self.leader_us();
+        if groups * GROUP < LEAST_ROUNDS {
+            if let Some((_, places)) = PLACES.iter().find(|(when, _)| *when == groups) {
+                self.sort_by_groups();
+                self.running.iter_mut().skip(*places).for_each(|it| it.is_settled = true);
+            }
+            return false;
+        }
         let mut is_certain = true;
         for contender in self.running.iter_mut().filter(|contender| !contender.is_settled) {
             let [least, _] = median_bounds(&contender.ratios(&leader));
@@ -107,28 +120,44 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         is_certain
     }
 
-    /// Puts those first that are certainly faster than the first one, by their time over its time in
-    /// the same round. The others stay as they are.
-    fn sort_by_pairs(&mut self) {
-        let Some(first) = self.running.first() else { return };
-        let reference = first.samples_us.clone();
+    /// Least samples of whoever is fastest among those that are not behind: by its times over the
+    /// mean of all of them in the same groups.
+    fn leader_us(&self) -> Vec<f64> {
+        let level: Vec<&Contender<B::Kernel>> =
+            self.running.iter().filter(|contender| !contender.is_settled).collect();
+        let all_us: Vec<Vec<f64>> = level.iter().map(|contender| contender.least_us()).collect();
+        let groups = all_us.iter().map(Vec::len).min().unwrap_or(0);
+        let mean = |group: usize| all_us.iter().map(|us| us[group]).sum::<f64>();
+        let means: Vec<f64> = (0..groups).map(mean).collect();
+        let leader = level.iter().zip(all_us.iter()).min_by(|(a, _), (b, _)| {
+            let [a, b] = [a, b].map(|contender| median(&contender.ratios(&means)));
+            a.total_cmp(&b)
+        });
+        leader.map_or_else(Vec::new, |(_, us)| us.clone())
+    }
+
+    /// Puts the leader first, and then the others by their times over its time in the same groups.
+    fn sort_by_groups(&mut self) {
+        let leader = self.leader_us();
         self.running.sort_by_cached_key(|contender| {
-            let ratios = contender.ratios(&reference);
-            let [_, most] = median_bounds(&ratios);
+            let slower = median(&contender.ratios(&leader));
             // Positive floats are ordered as their bits are.
-            if most < 1.0 { median(&ratios).to_bits() } else { u64::MAX }
+            (
+                contender.is_settled,
+                if contender.least_us() == leader { 0 } else { slower.to_bits() },
+            )
         });
     }
 
     /// After a confirmation, lets that of the least rank win among those that are as good as the
     /// first: so repeated tunings agree on one of them. Its order is as before otherwise.
     pub fn prefer(&mut self, rank: impl Fn(&Schedule) -> f64) {
-        let Some(first) = self.running.first() else { return };
+        let Some(first) = self.running.first().map(Contender::least_us) else { return };
         let is_tied = |contender: &Contender<B::Kernel>| {
-            let ratios = contender.ratios(&first.samples_us);
+            let ratios = contender.ratios(&first);
             let slower = median(&ratios);
             let [least, _] = median_bounds(&ratios);
-            slower <= TIE || (slower <= LIKELY_TIE && least <= 1.0)
+            !contender.is_settled && (slower <= TIE || (slower <= LIKELY_TIE && least <= 1.0))
         };
         let tied = self.running.iter().enumerate().filter(|(place, it)| *place == 0 || is_tied(it));
         let ranked = tied.map(|(place, contender)| (place, rank(&contender.schedule)));
@@ -138,8 +167,13 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
 }
 
 impl<K> Contender<K> {
-    /// Its samples over those of another in the same rounds.
+    /// The least of each group of its samples.
+    fn least_us(&self) -> Vec<f64> {
+        least_of_groups(&self.samples_us)
+    }
+
+    /// Those over others of the same groups.
     fn ratios(&self, others_us: &[f64]) -> Vec<f64> {
-        self.samples_us.iter().zip(others_us).map(|(own, other)| own / other).collect()
+        self.least_us().iter().zip(others_us).map(|(own, other)| own / other).collect()
     }
 }

@@ -72,7 +72,7 @@ impl Strategy for Evolutionary {
 
     fn observe(&mut self, trial: &Trial) {
         self.open.retain(|schedule| *schedule != trial.schedule);
-        let Some(us) = trial.median_us() else { return };
+        let Some(us) = trial.min_us() else { return };
         if self.tried.insert(trial.schedule) {
             let place = self.parents.partition_point(|(_, parent_us)| *parent_us <= us);
             self.parents.insert(place, (trial.schedule, us));

@@ -146,7 +146,7 @@ impl Strategy for Model {
         if let Some(candidate) = self.candidates.iter_mut().find(|it| it.schedule == schedule) {
             candidate.is_open = false;
         }
-        let Some(us) = trial.median_us().filter(|us| *us > 0.0) else { return };
+        let Some(us) = trial.min_us().filter(|us| *us > 0.0) else { return };
         if !self.tried.insert(schedule) {
             return;
         }
