@@ -12,5 +12,6 @@ mod makespan;
 mod tiles;
 
 pub use default::default_schedule;
-pub use estimate::{Estimate, estimate};
+pub use estimate::{Estimate, estimate, estimate_on};
+pub use machine::Machine;
 pub use tiles::register_tiles;

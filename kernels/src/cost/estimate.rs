@@ -1,33 +1,12 @@
 //! Cycles of a schedule, by part: counted from the same plan that code generation follows.
 
-use super::machine::{LATENCY, LINE_BYTES, Work, unaligned, waiting, waiting_for_others};
+use super::machine::{LINE_BYTES, Machine, Work, unaligned};
 use super::makespan;
 use crate::activation::Activation;
 use crate::cover::{Cover, Slot, WIDTHS};
 use crate::plan::{First, LINE, Phase, Place, Plan, Tasks};
 use crate::schedule::{CheckedSchedule, Family, LoopOrder, Packing, Tail, Taps, Window};
 
-/// Cycles of a loop that ends: its last branch is predicted wrongly.
-const LOOP_END: f64 = 15.0;
-/// Instructions of a loop's step beside its body: pointers, counter, branch.
-const LOOP_STEP: f64 = 4.0;
-/// Stores that a masked one takes the time of, beside its own, where it reaches into a second line.
-const MASKED_STORE: f64 = 5.5;
-/// Cycles of a row of a window beside its copying: whether it is padding is asked of each, and what
-/// was just stored is loaded at other offsets.
-const ROW: f64 = 8.0;
-/// Cycles until the other threads have joined the first one.
-const JOIN: f64 = 5_000.0;
-/// Cycles until all threads have ended a phase and begun the next one.
-const BARRIER: f64 = 2_500.0;
-/// Times that data cost which are met in runs too short to be fetched ahead.
-const SCATTERED: f64 = 1.6;
-/// Rows of a plane that are fetched ahead when read side by side, and how much longer data take
-/// that are met in many more.
-const ROWS_AHEAD: f64 = 5.0;
-const JUMPS: f64 = 0.7;
-/// Part by which depthwise blocks take longer whose last vectors overlap those before.
-const OVERLAPPING: f64 = 0.15;
 /// Reduction length from which row-major weights of a power-of-two pitch fall into few cache sets.
 const ALIASING: usize = 256;
 
@@ -96,8 +75,13 @@ impl Estimate {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn estimate(schedule: &CheckedSchedule, threads: usize) -> Estimate {
+    estimate_on(Machine::of(schedule.target().isa), schedule, threads)
+}
+
+/// The same by other figures of the machine.
+pub fn estimate_on(machine: &Machine, schedule: &CheckedSchedule, threads: usize) -> Estimate {
     let threads = threads.max(1);
-    let counted = Counted { plan: &Plan::new(schedule) };
+    let counted = Counted { plan: &Plan::new(schedule), machine };
     let phases = counted.plan.phases.iter().enumerate();
     phases
         .map(|(index, phase)| {
@@ -121,11 +105,11 @@ pub fn estimate(schedule: &CheckedSchedule, threads: usize) -> Estimate {
                 cycles: image.cycles() * batch as f64,
                 last: last.cycles(),
             };
-            let late = if index == 0 { JOIN } else { 0.0 };
+            let late = if index == 0 { machine.join } else { 0.0 };
             let mut busiest = image.times(batch as f64 / threads as f64);
             busiest.imbalance += tasks.makespan(threads, late) - busiest.cycles();
             if threads > 1 && index > 0 {
-                busiest.imbalance += BARRIER;
+                busiest.imbalance += machine.barrier;
                 busiest.memory += counted.handed_over(phase, threads);
             }
             busiest
@@ -136,6 +120,7 @@ pub fn estimate(schedule: &CheckedSchedule, threads: usize) -> Estimate {
 /// A plan whose instructions are counted.
 struct Counted<'p> {
     plan: &'p Plan,
+    machine: &'p Machine,
 }
 
 impl Counted<'_> {
@@ -199,7 +184,7 @@ impl Counted<'_> {
             // Every output channel needs all of it.
             Tasks::ChannelGroups => tensor,
         };
-        waiting_for_others(read * (threads - 1.0) / threads)
+        self.machine.waiting_for_others(read * (threads - 1.0) / threads)
     }
 
     fn first_stage(&self, rows: usize) -> Estimate {
@@ -208,7 +193,10 @@ impl Counted<'_> {
             First::Gather => {
                 let elements = (rows * self.plan.cols * self.plan.channels) as f64;
                 let copied = Work { loads: 1.0, stores: 1.0, ..Work::default() };
-                Estimate { window: copied.times(elements / 2.0).cycles(), ..Estimate::default() }
+                Estimate {
+                    window: copied.times(elements / 2.0).cycles(self.machine),
+                    ..Estimate::default()
+                }
             }
             First::Depthwise if self.plan.channel_vectors() => self.depthwise_channels(rows),
             First::Depthwise => self.depthwise_planar(rows),
@@ -224,8 +212,11 @@ impl Counted<'_> {
         let taps = (kernel_rows * kernel_cols) as f64;
         let block = |rows: usize, slots: &[Slot]| {
             let accumulators = (rows * slots.len()) as f64;
-            let read =
-                slots.iter().map(|slot| self.row_read(slot)).fold(Work::default(), Work::plus);
+            let row = match tile.window {
+                Window::Copied => Work::default(),
+                Window::Direct => Work { others: self.machine.direct_row, ..Work::default() },
+            };
+            let read = slots.iter().map(|slot| self.row_read(slot)).fold(row, Work::plus);
             // Taps kept in registers are of the widest vectors only; those in memory are loaded
             // once for vectors of the same width.
             let is_narrow = |slot: &&Slot| slot.lanes < tile.lanes.into();
@@ -239,15 +230,16 @@ impl Counted<'_> {
                 loads: (broadcasts * rows) as f64 * taps,
                 stores: accumulators * unaligned(tile.lanes.into()) / 1.5,
                 shuffles: pairs,
-                others: accumulators * (1.0 + self.depthwise_activation()) + LOOP_STEP,
+                others: accumulators * (1.0 + self.depthwise_activation()) + self.machine.loop_step,
                 ..Work::default()
             }
             .plus(read.times(self.touched_rows(rows) as f64))
         };
+        let block = |rows: usize, slots: &[Slot]| self.exposing(block(rows, slots), taps);
         let of_rows = |rows: usize| {
             let groups = cover.groups().map(|slots| block(rows, &slots));
             // A row of one group is no loop.
-            let stalls = if cover.full > 1 { LOOP_END / 2.0 } else { 0.0 };
+            let stalls = if cover.full > 1 { self.machine.loop_end / 2.0 } else { 0.0 };
             groups.fold(Work { stalls, ..Work::default() }, Work::plus)
         };
         let group = usize::from(tile.rows).min(rows);
@@ -257,24 +249,25 @@ impl Counted<'_> {
         }
         // The taps are loaded for each plane.
         let kept = if tile.taps == Taps::Registers { taps } else { 0.0 };
-        let begin = Work { loads: kept, stalls: LOOP_END, ..Work::default() };
+        let begin = Work { loads: kept, stalls: self.machine.loop_end, ..Work::default() };
         let masks = self.masks(&cover, rows as f64);
         let planes = plan.middle_channels as f64;
         let work = work.plus(masks).plus(begin).times(planes);
         let overlaps = tile.tail == Tail::Overlap && !cover.rest.is_empty();
-        let depthwise = work.cycles() * if overlaps { 1.0 + OVERLAPPING } else { 1.0 };
+        let depthwise =
+            work.cycles(self.machine) * if overlaps { 1.0 + self.machine.overlapping } else { 1.0 };
         let mut estimate = Estimate { depthwise, ..Estimate::default() };
 
         let window_rows = plan.window_rows(rows) as f64;
         if tile.window == Window::Copied {
             let row = self.copied_row(plan.copied_cols, plan.stride[1]);
-            estimate.window = row.times(window_rows * plan.channels as f64).cycles();
+            estimate.window = row.times(window_rows * plan.channels as f64).cycles(self.machine);
         }
         let jumps = match tile.window {
             Window::Copied => 1.0,
             Window::Direct => {
                 let side_by_side = plan.window_rows(group) as f64;
-                1.0 + JUMPS * (1.0 - ROWS_AHEAD / side_by_side).max(0.0)
+                1.0 + self.machine.jumps * (1.0 - self.machine.rows_ahead / side_by_side).max(0.0)
             }
         };
         estimate.memory = jumps * self.input_waiting(rows) + self.middle_waiting(rows);
@@ -304,19 +297,24 @@ impl Counted<'_> {
                 multiply_adds: accumulators * taps,
                 loads: (kernel_rows * pixels.len()) as f64 * vectors * crossing + weights,
                 stores: accumulators,
-                others: accumulators * (1.0 + activation) + LOOP_STEP,
+                others: accumulators * (1.0 + activation) + self.machine.loop_step,
                 ..Work::default()
             }
         };
+        let block = |cols: usize, vectors: f64| self.exposing(block(cols, vectors), taps);
         let blocks = Cover::scalars(plan.cols, tile.rows.into());
         let of_group = |vectors: f64| {
             let mut row = block(blocks.width, vectors).times(blocks.full as f64);
             for rest in &blocks.rest {
                 row = row.plus(block(rest.len(), vectors));
             }
-            let row = row.plus(Work { stalls: LOOP_END / 2.0, ..Work::default() });
+            let row = row.plus(Work { stalls: self.machine.loop_end / 2.0, ..Work::default() });
             let kept = if tile.taps == Taps::Registers { taps * vectors } else { 0.0 };
-            row.times(rows as f64).plus(Work { loads: kept, stalls: LOOP_END, ..Work::default() })
+            row.times(rows as f64).plus(Work {
+                loads: kept,
+                stalls: self.machine.loop_end,
+                ..Work::default()
+            })
         };
         let groups = &records.groups;
         let mut work = of_group(groups.slots.len() as f64).times(groups.full as f64);
@@ -328,25 +326,29 @@ impl Counted<'_> {
         if plan.middle.place != Place::Private {
             work = work.plus(self.masks(groups, (rows * plan.cols) as f64));
         }
-        let mut estimate = Estimate { depthwise: work.cycles(), ..Estimate::default() };
+        let mut estimate = Estimate { depthwise: work.cycles(self.machine), ..Estimate::default() };
 
         let window_rows = plan.window_rows(rows) as f64;
         let window_pixels = window_rows * plan.copied_cols as f64;
         if tile.window == Window::Copied {
             let pixel = if plan.planar_tensors() { self.transposed_in() } else { copied() };
-            let row = Work { others: 2.0 * LOOP_STEP, stalls: LOOP_END / 2.0, ..Work::default() };
+            let row = Work {
+                others: 2.0 * self.machine.loop_step,
+                stalls: self.machine.loop_end / 2.0,
+                ..Work::default()
+            };
             estimate.window = pixel
                 .times(window_pixels * vectors)
                 .plus(row.times(window_rows * groups.len() as f64))
-                .cycles();
+                .cycles(self.machine);
         }
         if plan.middle.place == Place::Output && plan.planar_tensors() {
             let pixels = (rows * plan.cols) as f64;
-            estimate.transpose = self.transposed_out().times(pixels * vectors).cycles();
+            estimate.transpose = self.transposed_out().times(pixels * vectors).cycles(self.machine);
         }
         // Every group of channels walks over all pixels again, a line or two of each.
         let lines = (groups.width * size_of::<f32>()) as f64 / LINE_BYTES;
-        let scattered = 1.0 + (SCATTERED - 1.0) / lines.max(1.0).powi(2);
+        let scattered = 1.0 + (self.machine.scattered - 1.0) / lines.max(1.0).powi(2);
         let runs = if plan.planar_tensors() { 1.0 } else { scattered };
         estimate.memory = runs * (self.input_waiting(rows) + self.middle_waiting(rows))
             + self.window_waiting(rows, groups.len() as f64);
@@ -385,20 +387,20 @@ impl Counted<'_> {
             let step = Work {
                 multiply_adds: accumulators,
                 loads,
-                others: LOOP_STEP / f64::from(tile.unroll),
+                others: self.machine.loop_step / f64::from(tile.unroll),
                 ..Work::default()
             };
             let steps = step.times(reduction);
             let rest = Work {
                 loads: accumulators * residual,
                 stores: accumulators * if over_pixels { unaligned(tile.lanes.into()) } else { 1.0 },
-                others: accumulators * (1.0 + finish) + 2.0 * LOOP_STEP,
+                others: accumulators * (1.0 + finish) + 2.0 * self.machine.loop_step,
                 ..Work::default()
             };
             // Too few accumulators leave the multiply-add ports waiting for their own results.
-            let idle = (reduction * LATENCY - steps.cycles()).max(0.0);
+            let idle = (reduction * self.machine.latency - steps.cycles(self.machine)).max(0.0);
             // The next block begins while this one is stored.
-            idle + steps.plus(rest).cycles()
+            idle + steps.plus(rest).cycles(self.machine)
         };
         let sizes = |cover: &Cover| {
             let rest = cover.rest.iter().map(|slots| (slots.len(), 1.0));
@@ -415,15 +417,15 @@ impl Counted<'_> {
             }
         }
         if over_pixels {
-            cycles += self.masks(&pixel_cover, plan.outputs as f64).cycles();
+            cycles += self.masks(&pixel_cover, plan.outputs as f64).cycles(self.machine);
         } else if !plan.transposes() {
-            cycles += self.masks(&records.groups, pixels as f64).cycles();
+            cycles += self.masks(&records.groups, pixels as f64).cycles(self.machine);
         }
         let mut estimate = Estimate { pointwise: cycles, ..Estimate::default() };
         if plan.transposes() {
             let vectors = plan.outputs.div_ceil(tile.lanes.into()) * pixels;
             let copy = self.transposed_out().plus(Work { others: late, ..Work::default() });
-            estimate.transpose = copy.times(vectors as f64).cycles();
+            estimate.transpose = copy.times(vectors as f64).cycles(self.machine);
         }
         let aliases = tile.packing == Packing::RowMajor
             && plan.middle_channels >= ALIASING
@@ -441,7 +443,6 @@ impl Counted<'_> {
         let (Some(tile), Some(records)) = (plan.schedule.pointwise, &plan.pointwise) else {
             return 0.0;
         };
-        let target = &plan.target;
         let reduction_bytes = plan.middle_channels as f64 * 4.0;
         let operand = reduction_bytes * pixels as f64;
         let weights = reduction_bytes * plan.outputs as f64;
@@ -456,19 +457,19 @@ impl Counted<'_> {
             LoopOrder::PixelsOuter => (operand_block + record, weights + operand_block),
         };
         let rows = pixels.div_ceil(plan.cols);
-        waiting(target, (channel_groups - 1.0) * operand, operand_reuse)
-            + waiting(target, (pixel_groups - 1.0) * weights, weight_reuse)
+        self.waiting((channel_groups - 1.0) * operand, operand_reuse)
+            + self.waiting((pixel_groups - 1.0) * weights, weight_reuse)
             // The first touch: by the stage before, by the last tile, by the last run.
-            + waiting(target, operand, self.tile_bytes(rows))
-            + waiting(target, weights, self.tile_bytes(rows))
+            + self.waiting(operand, self.tile_bytes(rows))
+            + self.waiting(weights, self.tile_bytes(rows))
             + self.output_waiting(output)
     }
 
     /// Cycles of waiting to write a part of the output: on planes, a register tile ends on as many
     /// lines as it has rows, which is too short a run on each to be fetched ahead.
     fn output_waiting(&self, bytes: f64) -> f64 {
-        let runs = if self.plan.planar_tensors() { SCATTERED } else { 1.0 };
-        waiting(&self.plan.target, runs * bytes, self.tensor_bytes())
+        let runs = if self.plan.planar_tensors() { self.machine.scattered } else { 1.0 };
+        self.waiting(runs * bytes, self.tensor_bytes())
     }
 
     /// Cycles of waiting for the input under a tile: what the last run left, but for the rows that
@@ -478,8 +479,8 @@ impl Counted<'_> {
         let row_bytes = (plan.in_cols * plan.channels) as f64 * 4.0;
         let all = plan.window_rows(rows).min(plan.in_rows);
         let new = (rows * plan.stride[0]).min(all);
-        waiting(&plan.target, new as f64 * row_bytes, self.tensor_bytes())
-            + waiting(&plan.target, (all - new) as f64 * row_bytes, self.tile_bytes(rows))
+        self.waiting(new as f64 * row_bytes, self.tensor_bytes())
+            + self.waiting((all - new) as f64 * row_bytes, self.tile_bytes(rows))
     }
 
     /// Cycles of waiting to write and read a copied window, for each channel or group of them.
@@ -490,7 +491,12 @@ impl Counted<'_> {
         };
         let bytes = (plan.window_rows(rows) * window.row_pitch) as f64 * 4.0;
         // Between writing and reading come the input that is copied and the output.
-        waiting(&plan.target, 2.0 * bytes * windows, 2.0 * bytes)
+        self.waiting(2.0 * bytes * windows, 2.0 * bytes)
+    }
+
+    /// Cycles that `bytes` cost because they come from the smallest cache that holds `footprint`.
+    fn waiting(&self, bytes: f64, footprint: f64) -> f64 {
+        self.machine.waiting(&self.plan.target, bytes, footprint)
     }
 
     fn copies_windows(&self) -> bool {
@@ -505,7 +511,7 @@ impl Counted<'_> {
             Place::Private | Place::Input => self.tile_bytes(rows),
             Place::Shared | Place::Output => self.tensor_bytes(),
         };
-        waiting(&plan.target, bytes, footprint)
+        self.waiting(bytes, footprint)
     }
 
     /// Bytes that a tile of rows touches: its input, the tensor between the stages, its output.
@@ -543,10 +549,16 @@ impl Counted<'_> {
             1 => Work { loads: 1.1, stores: 1.1, ..Work::default() },
             2 => Work { loads: 2.5, stores: 1.1, shuffles: 1.0, ..Work::default() },
             // Element by element.
-            _ => Work { loads: 1.0, stores: 1.0, others: LOOP_STEP, ..Work::default() }
-                .times(lanes as f64),
+            _ => {
+                Work { loads: 1.0, stores: 1.0, others: self.machine.loop_step, ..Work::default() }
+                    .times(lanes as f64)
+            }
         };
-        let row = Work { others: 2.0 * LOOP_STEP, stalls: ROW, ..Work::default() };
+        let row = Work {
+            others: 2.0 * self.machine.loop_step,
+            stalls: self.machine.window_row,
+            ..Work::default()
+        };
         each.times((vectors * used) as f64).plus(row)
     }
 
@@ -573,7 +585,7 @@ impl Counted<'_> {
         let masked = loads.iter().filter(|at| !inside.contains(at)).count() as f64;
         Work {
             loads: loads.len() as f64 * crossing,
-            others: 2.0 * masked,
+            others: self.machine.masked_load * masked,
             shuffles: if pairs { taps as f64 } else { 0.0 },
             ..Work::default()
         }
@@ -585,7 +597,7 @@ impl Counted<'_> {
         let of_slot = |slot: &Slot| match self.plan.target.isa.wide() {
             Some(_) => {
                 let split = unaligned(slot.lanes) - 1.0;
-                Work { stores: MASKED_STORE * split, ..Work::default() }
+                Work { stores: self.machine.masked_store * split, ..Work::default() }
             }
             // Element by element.
             None => Work { others: slot.valid as f64, ..Work::default() },
@@ -600,6 +612,12 @@ impl Counted<'_> {
             && plan.schedule.depthwise.is_some_and(|tile| tile.window == Window::Direct)
     }
 
+    /// A depthwise block, and the part of its latency that shows: each tap waits for the one before.
+    fn exposing(&self, block: Work, taps: f64) -> Work {
+        let idle = (taps * self.machine.latency - block.cycles(self.machine)).max(0.0);
+        Work { stalls: block.stalls + self.machine.exposed * idle, ..block }
+    }
+
     /// One vector of channels made of planes: four pixels of each go into its 128-bit lanes.
     fn transposed_in(&self) -> Work {
         let parts = (f64::from(self.plan.target.lanes) / 4.0).max(1.0);
@@ -607,7 +625,7 @@ impl Counted<'_> {
             loads: parts,
             stores: 1.0,
             shuffles: 2.0,
-            others: 2.0 * (parts - 1.0) + LOOP_STEP / 4.0,
+            others: 2.0 * (parts - 1.0) + self.machine.loop_step / 4.0,
             ..Work::default()
         }
     }
@@ -620,7 +638,7 @@ impl Counted<'_> {
             // Each to a line of its own.
             stores: 2.0 * parts,
             shuffles: 1.0 + parts,
-            others: LOOP_STEP / 4.0,
+            others: self.machine.loop_step / 4.0,
             ..Work::default()
         }
     }
