@@ -52,6 +52,8 @@ impl Observer for Course {
 struct Figures {
     /// Winner of each run over the best winner.
     regrets: Vec<f64>,
+    /// The same by their least times: what is left of it while nobody else uses the machine.
+    undisturbed_regrets: Vec<f64>,
     /// Whether the run's record says that it was tuned beside other work.
     contended: Vec<bool>,
     /// The untuned default over the best.
@@ -108,6 +110,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let close = all.iter().filter(|it| it.default <= 1.1).count();
     let times: Vec<Duration> = all.iter().flat_map(|it| it.within_two_percent.clone()).collect();
     println!("regret between runs: median {:.3}, worst {worst:.3}", median(&regrets));
+    let undisturbed: Vec<f64> = all.iter().flat_map(|it| it.undisturbed_regrets.clone()).collect();
+    let worst = undisturbed.iter().copied().fold(1.0, f64::max);
+    println!("the same by least times: median {:.3}, worst {worst:.3}", median(&undisturbed));
     let contended: Vec<bool> = all.iter().flat_map(|it| it.contended.clone()).collect();
     let quiet = regrets.iter().zip(&contended).filter(|(_, contended)| !**contended);
     println!(
@@ -160,16 +165,23 @@ fn figures(
         let options = TuneOptions { threads, ..Effort::Exhaustive.options() };
         schedules.push(tune(workload, target, &options, &mut Quiet)?.record.schedule);
     }
-    let times_us = side_by_side(workload, target, threads, &schedules)?;
+    let [times_us, least_us] = side_by_side(workload, target, threads, &schedules)?;
     let best_us = times_us.values().copied().fold(f64::INFINITY, f64::min);
-    let best_winner = winners.iter().map(|it| times_us[it]).fold(f64::INFINITY, f64::min);
+    let regrets = |times_us: &HashMap<Schedule, f64>| {
+        let winners_us: Vec<f64> = winners.iter().map(|it| times_us[it]).collect();
+        let best_us = winners_us.iter().copied().fold(f64::INFINITY, f64::min);
+        winners_us.into_iter().map(|us| us / best_us).collect::<Vec<f64>>()
+    };
+    let undisturbed_regrets = regrets(&least_us);
+    let regrets = regrets(&times_us);
     if shows_winners {
         let best = winners.iter().min_by(|a, b| times_us[a].total_cmp(&times_us[b]));
-        for ((winner, trials), contended) in winners.iter().zip(&trials).zip(&contended) {
+        for (run, winner) in winners.iter().enumerate() {
+            let (trials, contended) = (&trials[run], contended[run]);
             let tried = trials.iter().any(|trial| Some(&trial.schedule) == best);
             let tried = if tried { "tried" } else { "did not try" };
-            let (us, regret) = (times_us[winner], times_us[winner] / best_winner);
-            let flag = if *contended { ", contended" } else { "" };
+            let (us, regret) = (times_us[winner], regrets[run]);
+            let flag = if contended { ", contended" } else { "" };
             println!("  {us:>8.1} us {regret:.3}, {tried} the best winner{flag}: {winner}");
         }
     }
@@ -178,7 +190,8 @@ fn figures(
         near.or(course.bests.last()).map(|(when, _)| *when)
     };
     let figures = Figures {
-        regrets: winners.iter().map(|it| times_us[it] / best_winner).collect(),
+        regrets,
+        undisturbed_regrets,
         contended,
         default: times_us[&default] / best_us,
         within_two_percent: courses.iter().filter_map(within).collect(),
@@ -186,13 +199,14 @@ fn figures(
     Ok((best_us, figures))
 }
 
-/// Times of schedules that take turns: their ratios, and the best median.
+/// Times of schedules that take turns, by groups of rounds and with the median of the best, and their
+/// least times.
 fn side_by_side(
     workload: &Workload,
     target: &Target,
     threads: usize,
     schedules: &[Schedule],
-) -> Result<HashMap<Schedule, f64>, Box<dyn Error>> {
+) -> Result<[HashMap<Schedule, f64>; 2], Box<dyn Error>> {
     let mut bench = HostBench::new(workload, target, threads, Objective::Warm, 0)?;
     let mut kernels = HashMap::new();
     for schedule in schedules {
@@ -210,5 +224,8 @@ fn side_by_side(
     }
     let compared = race.compare(COMPARISON_NS);
     let best_us = race.best_us().unwrap_or(f64::NAN);
-    Ok(compared.into_iter().map(|(schedule, ratio)| (schedule, ratio * best_us)).collect())
+    let times_us =
+        compared.into_iter().map(|(schedule, ratio)| (schedule, ratio * best_us)).collect();
+    let least_us = race.running().iter().map(|it| (it.schedule, it.measurement().min_us)).collect();
+    Ok([times_us, least_us])
 }

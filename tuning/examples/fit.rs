@@ -6,12 +6,14 @@
 //! cargo run --release -p dsconv-tuning --example fit -- fit FOLDER                     # fits, and prints
 //! ```
 //!
-//! `record` tunes each block of `benches/blocks.toml` (or of another file of that form), lets the best of
-//! what was tried and a sample of the others meet side by side, and writes their times as a
-//! [landscape](dsconv_tuning::landscape). `fit` changes one figure after
-//! the other, as long as the schedules of the least estimates become faster: the loss of a block is the
-//! mean time over the best one's, as a logarithm, of its schedules, each weighed by how near its
-//! estimate is to the least. Figures that hardly matter to it are pulled to where they were.
+//! `record` tunes each block of `benches/blocks.toml` (or of another file of that form), lets the best
+//! of what was tried and a sample of the others meet side by side, and writes their times as a
+//! [landscape](dsconv_tuning::landscape). `fit` starts from the figures for the instruction set and
+//! changes one after the other, as long as the schedules of the least estimates become faster: the loss
+//! of a block is the mean time over the best one's, as a logarithm, of its schedules, each weighed by
+//! how near its estimate is to the least. What all other schedules take counts a little, so that the
+//! figures stay near the truth where no schedule is chosen, and those that hardly matter are pulled to
+//! where they were. What it prints goes to `kernels/src/cost/machine.rs`.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use dsconv::{Objective, cpu};
 use dsconv_kernels::cost::{self, Machine};
-use dsconv_kernels::{CheckedSchedule, Schedule, Workload};
+use dsconv_kernels::{CheckedSchedule, Isa, Schedule, Workload};
 use dsconv_tuning::bench::HostBench;
 use dsconv_tuning::landscape::Landscape;
 use dsconv_tuning::measure::SystemClock;
@@ -145,6 +147,7 @@ fn record(
 /// The schedules of a landscape with the logarithms of their times.
 struct Measured {
     name: String,
+    isa: Isa,
     threads: usize,
     best_us: f64,
     schedules: Vec<(CheckedSchedule, f64)>,
@@ -172,6 +175,7 @@ impl Measured {
         });
         Ok(Self {
             name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            isa: target.isa,
             threads: space.threads(),
             best_us,
             schedules: schedules.collect(),
@@ -211,7 +215,10 @@ fn fit(folder: &Path, pull: f64) -> Result<(), Box<dyn Error>> {
         .collect::<Result<Vec<_>, _>>()?;
     paths.sort();
     let all = paths.iter().map(|path| Measured::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let isa = cpu::host_target().isa;
+    let isa = all.first().ok_or("the folder is empty")?.isa;
+    if let Some(other) = all.iter().find(|block| block.isa != isa) {
+        return Err(format!("{} is of {}, others of {isa}", other.name, other.isa).into());
+    }
     let before = *Machine::of(isa);
     let mut found = figures(&before)?;
     let names: Vec<String> = found.keys().cloned().collect();
@@ -245,6 +252,9 @@ fn fit(folder: &Path, pull: f64) -> Result<(), Box<dyn Error>> {
             break;
         }
     }
+    found
+        .values_mut()
+        .for_each(|value| *value = Value::from(rounded(value.as_f64().unwrap_or(1.0))));
     let after: Machine = serde_json::from_value(Value::Object(found))?;
     println!("{:<24} {:>9} {:>7} {:>7}", "block", "schedules", "before", "after");
     let mut close = [0; 2];
@@ -260,6 +270,15 @@ fn fit(folder: &Path, pull: f64) -> Result<(), Box<dyn Error>> {
     println!("within 10 % of the best: {} before, {} after, of {}", close[0], close[1], all.len());
     println!("{after:#?}");
     Ok(())
+}
+
+/// Two digits: finer ones are noise.
+fn rounded(figure: f64) -> f64 {
+    if figure <= 0.0 {
+        return figure;
+    }
+    let scale = 10_f64.powf(1.0 - figure.log10().floor());
+    (figure * scale).round() / scale
 }
 
 /// How far figures are from what was measured: by the first choices above all, but also by all the

@@ -87,11 +87,13 @@ const FINALISTS: usize = 3;
 /// but for a few.
 const MOST_SECONDS: usize = 64;
 const LEAST_SECONDS: usize = 4;
-const SECONDS_NS: u64 = 40_000_000;
+const SECONDS_NS: u64 = 20_000_000;
 /// Confirmations at most, where others are contaminated.
 const MOST_CONFIRMATIONS: usize = 2;
-/// Part of the budget that the confirmation may take: one in so many.
-const CONFIRM_SHARE: u64 = 3;
+/// Part of the budget that is kept for the confirmation at most, one in so many, and contenders that
+/// it should last for. What the search leaves is the confirmation's, too.
+const CONFIRM_SHARE: u64 = 4;
+const CONFIRMED: u64 = 16;
 /// Part of the budget that is kept for verifying again at most.
 const SECOND_LOOK_SHARE: u64 = 3;
 /// Schedules of a record, which are verified again: winner and runner-up.
@@ -400,7 +402,7 @@ pub fn search<B: Bench, C: Clock>(
         if proposed.is_empty() {
             continue;
         }
-        race.refresh();
+        race.mark_incumbents();
         race.set_until(until_ns - confirmation_ns(&race, until_ns));
         let mut lost = Vec::new();
         let mut stop = None;
@@ -443,7 +445,7 @@ pub fn search<B: Bench, C: Clock>(
     race.set_until(until_ns);
     seconds.into_iter().for_each(|(_, second)| race.readmit(second));
     lost_default.into_iter().for_each(|default| race.readmit(default));
-    let contaminated = confirm(&mut race, budget_ns / CONFIRM_SHARE);
+    let contaminated = confirm(&mut race);
     race.prefer(|schedule| {
         let checked = schedule.check(workload, target);
         checked.map_or(f64::INFINITY, |it| cost::estimate(&it, options.threads).cycles())
@@ -476,10 +478,10 @@ fn keep_closest<K>(seconds: &mut Vec<(f64, Contender<K>)>) {
 
 /// Confirms, and again where something else used the machine meanwhile. Tells what did so in the
 /// last attempt; in the search, where no time is left for one and its samples have to do.
-fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>, within_ns: u64) -> Option<String> {
+fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
     let while_searching = race.contamination();
     let is_over = race.is_over();
-    race.confirm(within_ns);
+    race.confirm();
     if is_over {
         return while_searching;
     }
@@ -488,7 +490,7 @@ fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>, within_ns: u64) -> Opt
         if contaminated.is_none() || race.is_over() {
             break;
         }
-        race.confirm(within_ns);
+        race.confirm();
         contaminated = race.contamination();
     }
     contaminated
@@ -515,8 +517,8 @@ fn readmit_resumed<B: Bench, C: Clock>(
     }
 }
 
-/// Time to keep for the confirmation of those in the race and the default.
+/// Time to keep for the confirmation: each of its samples has a run before it that does not count.
 fn confirmation_ns<B: Bench, C: Clock>(race: &Race<'_, B, C>, budget_ns: u64) -> u64 {
-    let wanted = race.round_ns().saturating_mul(2 * LEAST_ROUNDS as u64);
+    let wanted = race.sample_ns().saturating_mul(2 * CONFIRMED * LEAST_ROUNDS as u64);
     wanted.min(budget_ns / CONFIRM_SHARE)
 }

@@ -154,9 +154,9 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             .min_by(f64::total_cmp)
     }
 
-    /// Time that one sample of every contender takes, in nanoseconds.
-    pub fn round_ns(&self) -> u64 {
-        self.running.iter().map(Contender::sample_ns).sum()
+    /// Time that the longest sample of a contender takes, in nanoseconds.
+    pub fn sample_ns(&self) -> u64 {
+        self.running.iter().map(Contender::sample_ns).max().unwrap_or(0)
     }
 
     /// Lets a verified candidate warm up and takes its first sample. A hopeless one is returned
@@ -274,7 +274,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     }
 
     /// Those in the race are incumbents from now on.
-    pub fn refresh(&mut self) {
+    pub fn mark_incumbents(&mut self) {
         self.running.iter_mut().for_each(|contender| contender.is_incumbent = true);
     }
 

@@ -46,7 +46,7 @@ fn the_fastest_wins_on_a_noisy_machine() {
         race.run();
         let lost = race.keep_best(3);
         assert!(lost.iter().all(|lost| lost.schedule != fastest), "seed {seed}");
-        assert_eq!(race.confirm(FOREVER)[0].schedule, fastest, "seed {seed}");
+        assert_eq!(race.confirm()[0].schedule, fastest, "seed {seed}");
     }
 }
 
@@ -64,7 +64,7 @@ fn drift_that_exceeds_the_difference_does_not_change_the_winner() {
             race.enter(schedule, schedule);
         }
         let start = clock.now_ns();
-        let winner = race.confirm(FOREVER)[0].schedule;
+        let winner = race.confirm()[0].schedule;
         assert!((clock.now_ns() - start) as f64 / 1e9 * slowing.drift > 0.1);
         assert_eq!(winner, all[usize::from(reversed)]);
     }
@@ -154,7 +154,7 @@ fn the_confirmation_forgets_the_lucky_sample_of_a_race() {
         race.enter(schedule, schedule);
     }
     race.run();
-    let ranking = race.confirm(FOREVER);
+    let ranking = race.confirm();
     assert_eq!(order(ranking), all);
     assert_eq!(samples(ranking), [LEAST_ROUNDS; 2]);
     let runs: Vec<Schedule> = bench.runs.iter().map(|(schedule, ..)| *schedule).collect();
@@ -172,7 +172,7 @@ fn who_is_certainly_behind_runs_no_more() {
     for &schedule in &all {
         race.enter(schedule, schedule);
     }
-    let ranking = race.confirm(FOREVER);
+    let ranking = race.confirm();
     assert_eq!(ranking[2].schedule, all[2]);
     let [first, second, last] = samples(ranking)[..] else { panic!("three") };
     assert!(first == second && first > LEAST_ROUNDS, "two that are equal take long: {first}");
@@ -189,7 +189,7 @@ fn of_many_only_the_first_few_are_sampled_for_long() {
     for &schedule in all.iter().rev() {
         race.enter(schedule, schedule);
     }
-    let ranking = race.confirm(FOREVER);
+    let ranking = race.confirm();
     assert_eq!(ranking[0].schedule, all[0]);
     let samples = samples(ranking);
     let with = |count: usize| samples.iter().filter(|&&samples| samples == count).count();
@@ -214,7 +214,7 @@ fn no_run_starts_after_the_end() {
             }
         }
         race.run();
-        race.confirm(FOREVER);
+        race.confirm();
         assert!(bench.runs.iter().all(|&(_, start_ns, _)| start_ns < end_ns), "{end_ns}");
         assert!(clock.now_ns() <= end_ns + 103_000);
     }
@@ -230,7 +230,7 @@ fn contenders_without_a_fresh_sample_keep_their_old_ones() {
         race.enter(schedule, schedule);
     }
     race.set_until(clock.now_ns());
-    let ranking = race.confirm(FOREVER);
+    let ranking = race.confirm();
     assert_eq!(order(ranking), all);
     assert!(ranking.iter().all(|contender| contender.measurement().samples == 1));
 }
@@ -258,7 +258,7 @@ fn flips_and_regret(percent_apart: f64, disturb: impl Fn(&mut Bench2)) -> (f64, 
         }
         lost.extend(race.run());
         // As in a search, whoever is out is out.
-        let winner = race.confirm(FOREVER)[0].schedule;
+        let winner = race.confirm()[0].schedule;
         flips += u64::from(winner != all[usize::from(!is_first)]);
     }
     let rate = flips as f64 / RACES as f64;
@@ -321,7 +321,7 @@ fn nobody_wins_by_the_memory_that_it_happens_to_have() {
                 let kernel = race.prepare(&checked(&schedule)).expect("it does not fail");
                 assert!(race.enter(schedule, kernel).is_none());
             }
-            *flips += usize::from(race.confirm(FOREVER)[0].schedule != all[1]);
+            *flips += usize::from(race.confirm()[0].schedule != all[1]);
         }
     }
     let [stayed, moved] = flips;
@@ -341,7 +341,7 @@ fn of_those_that_noise_cannot_tell_apart_the_preferred_one_wins() {
         for &schedule in &all {
             assert!(race.enter(schedule, schedule).is_none());
         }
-        race.confirm(FOREVER);
+        race.confirm();
         // The second is preferred.
         race.prefer(|schedule| if *schedule == all[1] { 1.0 } else { 2.0 });
         usize::from(race.running()[0].schedule == all[1])

@@ -116,7 +116,9 @@ static AVX512: Machine = Machine {
     barrier: 2_500.0,
 };
 
-/// AMD EPYC with AVX2 (Zen 3).
+/// AMD EPYC with AVX2 (Zen 3), from 2,900 timed schedules of 28 blocks in both layouts on one thread,
+/// beside other guests of the machine: fewer instructions and loads in a cycle than the core has ports
+/// for stand for what they take of it, and a masked load for all that the edge of a plane costs.
 static AVX2: Machine = Machine {
     multiply_adds: 2.0,
     loads: 0.93,
@@ -153,8 +155,9 @@ impl Machine {
     /// The figures of the machine that stands for those of an instruction set.
     pub fn of(isa: Isa) -> &'static Self {
         match isa {
-            Isa::Avx512 => &AVX512,
-            _ => &AVX2,
+            Isa::Avx2 => &AVX2,
+            // The others were not measured.
+            Isa::Avx512 | Isa::Sse2 | Isa::Fma | Isa::Neon => &AVX512,
         }
     }
 }

@@ -24,7 +24,7 @@ const PLACES: [(usize, usize); 2] = [(2, 32), (4, 16)];
 /// Slower by no more than this, a contender is as good as the first; and so it is by no more than
 /// the second if it is not certain that it is slower at all.
 const TIE: f64 = 1.005;
-const LIKELY_TIE: f64 = 1.01;
+const LIKELY_TIE: f64 = 1.02;
 
 impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// Samples all contenders in turn with nothing carried over, and sorts them, the fastest first.
@@ -36,9 +36,8 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// is sampled no more; the others are until it is certain that none of them is faster than the leader by more than half a percent: for
     /// [`MOST_ROUNDS`] or `within_ns` after the start at most. Contenders that the end of the race
     /// leaves without a fresh sample keep what they had.
-    pub fn confirm(&mut self, within_ns: u64) -> &[Contender<B::Kernel>] {
-        let until_ns = self.clock.now_ns().saturating_add(within_ns);
-        self.sample_afresh(until_ns, Self::settle);
+    pub fn confirm(&mut self) -> &[Contender<B::Kernel>] {
+        self.sample_afresh(Self::settle);
         self.sort_by_groups();
         &self.running
     }
@@ -48,7 +47,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// that of the first, sorted.
     pub fn compare(&mut self, within_ns: u64) -> Vec<(Schedule, f64)> {
         let until_ns = self.clock.now_ns().saturating_add(within_ns);
-        self.sample_afresh(until_ns, |_, _| false);
+        self.sample_afresh(|race, _| race.clock.now_ns() >= until_ns);
         self.sort_by_groups();
         let first = self.running.first().map(Contender::least_us).unwrap_or_default();
         self.running.iter().map(|it| (it.schedule, median(&it.ratios(&first)))).collect()
@@ -56,11 +55,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
 
     /// Rounds with nothing carried over, until `is_certain` says so after a group of them, or there
     /// were enough.
-    fn sample_afresh(
-        &mut self,
-        until_ns: u64,
-        mut is_certain: impl FnMut(&mut Self, usize) -> bool,
-    ) {
+    fn sample_afresh(&mut self, mut is_certain: impl FnMut(&mut Self, usize) -> bool) {
         self.forget_samples();
         for round in 1..=MOST_ROUNDS {
             if round > 1 {
@@ -74,9 +69,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
                 self.running.reverse();
                 continue;
             }
-            let is_certain = is_certain(self, round / GROUP);
-            let is_over = self.clock.now_ns() >= until_ns;
-            if round >= LEAST_ROUNDS && (is_certain || is_over) {
+            if is_certain(self, round / GROUP) && round >= LEAST_ROUNDS {
                 break;
             }
         }
