@@ -61,7 +61,8 @@ pub struct Measurement {
 pub struct RunnerUp {
     /// The schedule.
     pub schedule: Schedule,
-    /// Its median, in microseconds.
+    /// Its time beside the winner, in microseconds: the winner's median, times its time over the
+    /// winner's in the same rounds.
     #[serde(with = "thousandths")]
     pub median_us: f64,
 }
@@ -85,7 +86,7 @@ pub struct Provenance {
     pub seed: u64,
     /// When, as RFC 3339.
     pub date: String,
-    /// Median of the untuned default, measured in the same rounds, in microseconds.
+    /// Time of the untuned default beside the winner, in microseconds, as that of the runner-up.
     #[serde(with = "thousandths")]
     pub default_us: f64,
     /// Whether something else used the machine while the record's times were taken.

@@ -18,16 +18,14 @@ use std::error::Error;
 use std::time::Duration;
 
 use clap::Parser;
-use dsconv::{Objective, cpu};
+use dsconv::cpu;
 use dsconv_kernels::{Schedule, Target, Workload, cost};
-use dsconv_tuning::bench::{Bench, HostBench};
-use dsconv_tuning::measure::{SystemClock, median};
-use dsconv_tuning::race::Race;
-use dsconv_tuning::{Effort, Observer, Quiet, Status, Trial, TuneOptions, tune};
+use dsconv_tuning::measure::median;
+use dsconv_tuning::{Effort, Observer, Quiet, Status, Trial, TuneOptions, side_by_side, tune};
 
 const RUNS: u64 = 3;
 /// Time for which what competed in three runs meets side by side.
-const COMPARISON_NS: u64 = 4_000_000_000;
+const COMPARISON: Duration = Duration::from_secs(4);
 const BLOCKS: &str = include_str!("../../benches/blocks.toml");
 
 /// The best so far, each time that there is a better one, and when.
@@ -165,7 +163,11 @@ fn figures(
         let options = TuneOptions { threads, ..Effort::Exhaustive.options() };
         schedules.push(tune(workload, target, &options, &mut Quiet)?.record.schedule);
     }
-    let [times_us, least_us] = side_by_side(workload, target, threads, &schedules)?;
+    let compared = side_by_side(workload, target, threads, &schedules, COMPARISON)?;
+    let median_us = compared[0].measurement.median_us;
+    let times_us: HashMap<Schedule, f64> =
+        compared.iter().map(|it| (it.schedule, it.ratio * median_us)).collect();
+    let least_us = compared.iter().map(|it| (it.schedule, it.measurement.min_us)).collect();
     let best_us = times_us.values().copied().fold(f64::INFINITY, f64::min);
     let regrets = |times_us: &HashMap<Schedule, f64>| {
         let winners_us: Vec<f64> = winners.iter().map(|it| times_us[it]).collect();
@@ -197,35 +199,4 @@ fn figures(
         within_two_percent: courses.iter().filter_map(within).collect(),
     };
     Ok((best_us, figures))
-}
-
-/// Times of schedules that take turns, by groups of rounds and with the median of the best, and their
-/// least times.
-fn side_by_side(
-    workload: &Workload,
-    target: &Target,
-    threads: usize,
-    schedules: &[Schedule],
-) -> Result<[HashMap<Schedule, f64>; 2], Box<dyn Error>> {
-    let mut bench = HostBench::new(workload, target, threads, Objective::Warm, 0)?;
-    let mut kernels = HashMap::new();
-    for schedule in schedules {
-        let checked = schedule.check(workload, target)?;
-        let kernel = bench.prepare(&checked, None).map_err(|outcome| outcome.to_string())?;
-        kernels.insert(*schedule, kernel);
-    }
-    let clock = SystemClock::start();
-    let mut race = Race::new(&mut bench, &clock, u64::MAX);
-    for (schedule, kernel) in kernels {
-        // Each schedule's time is wanted: one slow look is no reason to leave.
-        if let Some(slow) = race.enter(schedule, kernel) {
-            race.readmit(slow);
-        }
-    }
-    let compared = race.compare(COMPARISON_NS);
-    let best_us = race.best_us().unwrap_or(f64::NAN);
-    let times_us =
-        compared.into_iter().map(|(schedule, ratio)| (schedule, ratio * best_us)).collect();
-    let least_us = race.running().iter().map(|it| (it.schedule, it.measurement().min_us)).collect();
-    Ok([times_us, least_us])
 }

@@ -15,21 +15,18 @@
 //! figures stay near the truth where no schedule is chosen, and those that hardly matter are pulled to
 //! where they were. What it prints goes to `kernels/src/cost/machine.rs`.
 
-use std::collections::HashSet;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use dsconv::{Objective, cpu};
+use dsconv::cpu;
 use dsconv_kernels::cost::{self, Machine};
 use dsconv_kernels::{CheckedSchedule, Isa, Schedule, Workload};
-use dsconv_tuning::bench::HostBench;
 use dsconv_tuning::landscape::Landscape;
-use dsconv_tuning::measure::SystemClock;
-use dsconv_tuning::race::{LEAST_ROUNDS, Race};
-use dsconv_tuning::{Effort, Quiet, TuneOptions, tune};
+use dsconv_tuning::race::LEAST_ROUNDS;
+use dsconv_tuning::{Effort, Quiet, TuneOptions, Tuned, side_by_side, tune};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::index;
@@ -111,37 +108,31 @@ fn record(
     let target = cpu::host_target();
     let options = TuneOptions { threads, seed, ..Effort::Quick.options() };
     let tuned = tune(workload, &target, &options, &mut Quiet)?;
-    let default = tuned.default.schedule;
-    let mut tried: Vec<(f64, Schedule)> =
-        tuned.trials.iter().filter_map(|trial| Some((trial.min_us()?, trial.schedule))).collect();
+    let schedules = schedules(&tuned, seed);
+    let compared = side_by_side(workload, &target, threads, &schedules, Duration::ZERO)?;
+    let least_us = compared[0].measurement.min_us;
+    let times: Vec<(Schedule, f64)> =
+        compared.into_iter().map(|it| (it.schedule, it.ratio * least_us)).collect();
+    let landscape = Landscape::new(workload, &target, threads, tuned.default.schedule, &times);
+    fs::write(path, landscape.to_string())?;
+    Ok(())
+}
+
+/// The default, the winner, the best of the others and as many of the rest, drawn; fewer where a run
+/// takes long.
+fn schedules(tuned: &Tuned, seed: u64) -> Vec<Schedule> {
+    let measured = tuned.trials.iter().filter_map(|trial| Some((trial.min_us()?, trial.schedule)));
+    let mut tried: Vec<(f64, Schedule)> = measured.collect();
     tried.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let best_us = tried.first().map_or(1.0, |(us, _)| *us);
     let round_us = COMPARISON.as_secs_f64() * 1e6 / LEAST_ROUNDS as f64;
     // Each sample has a run before it that is not counted.
     let count = ((round_us / (2.0 * best_us.max(50.0))) as usize).clamp(MOST / 8, MOST);
-    let best = tried.iter().take(count / 2).map(|(_, schedule)| *schedule);
-    let mut compared: Vec<Schedule> = best.chain([default, tuned.record.schedule]).collect();
-    let others = &tried[tried.len().min(count / 2)..];
+    let (best, rest) = tried.split_at(tried.len().min(count / 2));
     let mut rng = StdRng::seed_from_u64(seed);
-    let drawn = index::sample(&mut rng, others.len(), others.len().min(count / 2));
-    compared.extend(drawn.iter().map(|at| others[at].1));
-    let mut bench = HostBench::new(workload, &target, threads, Objective::Warm, seed)?;
-    let clock = SystemClock::start();
-    let mut race = Race::new(&mut bench, &clock, u64::MAX);
-    let mut met = HashSet::new();
-    for schedule in compared.into_iter().filter(|schedule| met.insert(*schedule)) {
-        let kernel = race.prepare(&schedule.check(workload, &target)?);
-        if let Some(slow) = race.enter(schedule, kernel.map_err(|outcome| outcome.to_string())?) {
-            race.readmit(slow);
-        }
-    }
-    let compared = race.compare(0);
-    let first_us = race.running().first().ok_or("nothing was timed")?.measurement().min_us;
-    let times: Vec<(Schedule, f64)> =
-        compared.into_iter().map(|(schedule, ratio)| (schedule, ratio * first_us)).collect();
-    let landscape = Landscape::new(workload, &target, threads, default, &times);
-    fs::write(path, landscape.to_string())?;
-    Ok(())
+    let drawn = index::sample(&mut rng, rest.len(), rest.len().min(count / 2));
+    let others = best.iter().chain(drawn.iter().map(|at| &rest[at])).map(|(_, it)| *it);
+    [tuned.default.schedule, tuned.record.schedule].into_iter().chain(others).collect()
 }
 
 /// The schedules of a landscape with the logarithms of their times.

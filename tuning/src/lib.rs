@@ -53,6 +53,7 @@ use worker::{Program, WorkerBench, WorkerError};
 
 pub mod batch;
 pub mod bench;
+mod compare;
 pub mod contention;
 pub mod data;
 mod effort;
@@ -71,6 +72,7 @@ pub mod verify;
 mod warm;
 pub mod worker;
 
+pub use compare::{CompareError, Compared, side_by_side};
 pub use effort::{Effort, UnknownEffort};
 pub use space::{SearchSpace, SpaceSummary};
 pub use strategy::{Experience, Learned, Strategy, StrategyKind, UnknownStrategy};
@@ -84,9 +86,9 @@ const BATCH: usize = 8;
 const FINALISTS: usize = 3;
 /// Losers by little that come back for the confirmation: no more than these, which is enough even
 /// where 5 samples cannot tell most of the space apart, and no more than a round of this length holds
-/// but for a few.
+/// or than there is time to sample, but for a few.
 const MOST_SECONDS: usize = 64;
-const LEAST_SECONDS: usize = 4;
+const LEAST_SECONDS: usize = 2;
 const SECONDS_NS: u64 = 20_000_000;
 /// Confirmations at most, where others are contaminated.
 const MOST_CONFIRMATIONS: usize = 2;
@@ -251,7 +253,7 @@ pub struct Tuned {
 }
 
 impl Tuned {
-    /// Median time of the untuned default in the confirmation, in microseconds.
+    /// Time of the untuned default beside the winner in the confirmation, in microseconds.
     pub fn default_us(&self) -> f64 {
         self.record.provenance.default_us
     }
@@ -434,7 +436,7 @@ pub fn search<B: Bench, C: Clock>(
                 seconds.push((behind, contender));
             }
         }
-        keep_closest(&mut seconds);
+        keep_closest(&mut seconds, SECONDS_NS);
         if let Some(reason) = stop {
             break reason;
         }
@@ -443,6 +445,9 @@ pub fn search<B: Bench, C: Clock>(
     let is_default = |contender: &Contender<B::Kernel>| contender.schedule == schedule;
     progress.confirming();
     race.set_until(until_ns);
+    // Few with enough samples are better than many with too few.
+    let left_ns = until_ns.saturating_sub(clock.now_ns());
+    keep_closest(&mut seconds, SECONDS_NS.min(left_ns / (2 * LEAST_ROUNDS as u64)));
     seconds.into_iter().for_each(|(_, second)| race.readmit(second));
     lost_default.into_iter().for_each(|default| race.readmit(default));
     let contaminated = confirm(&mut race);
@@ -458,19 +463,20 @@ pub fn search<B: Bench, C: Clock>(
     if race.running().is_empty() {
         race.verify_alone(default).map_err(failed)?;
     }
-    let ranking: Vec<Trial> = race.running().iter().map(Contender::trial).collect();
+    let trials = race.running().iter().map(Contender::trial);
+    let ranking: Vec<(Trial, f64)> = trials.zip(race.times_us()).collect();
     let learned = strategy.learned();
     let result = Conclusion { space: space.clone(), stopped, contaminated, learned };
     Ok(progress.finish(ranking, default, result))
 }
 
-/// Keeps the closest of those that lost by little.
-fn keep_closest<K>(seconds: &mut Vec<(f64, Contender<K>)>) {
+/// Keeps the closest of those that lost by little, as many as a round of so long holds.
+fn keep_closest<K>(seconds: &mut Vec<(f64, Contender<K>)>, most_ns: u64) {
     seconds.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let mut round_ns = 0;
     let fits = |(_, second): &&(f64, Contender<K>)| {
         round_ns += second.sample_ns();
-        round_ns <= SECONDS_NS
+        round_ns <= most_ns
     };
     let fitting = seconds.iter().take_while(fits).count();
     seconds.truncate(fitting.clamp(LEAST_SECONDS, MOST_SECONDS));

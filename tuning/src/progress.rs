@@ -148,35 +148,39 @@ impl<'a, C: Clock> Progress<'a, C> {
         }
     }
 
-    /// The record of the first of `ranking`. It holds the default too, unless that failed in the
-    /// confirmation: then its first measurement stands.
+    /// The record of the first of `ranking`, which holds the time of each beside the first. It holds
+    /// the default too, unless that failed in the confirmation: then its first measurement stands.
     pub(crate) fn finish(
         self,
-        mut ranking: Vec<Trial>,
+        mut ranking: Vec<(Trial, f64)>,
         default: &CheckedSchedule,
         conclusion: Conclusion,
     ) -> Tuned {
         let Conclusion { space, stopped, contaminated, learned } = conclusion;
-        let is_default = |trial: &&Trial| trial.schedule == *default.schedule();
-        let of_default = ranking.iter().chain(&self.trials).find(is_default);
-        let default_trial = of_default.expect("the default is tried first").clone();
-        if ranking.is_empty() {
-            ranking.push(default_trial.clone());
-        }
         let measurement =
             |trial: &Trial| *trial.measurement().expect("only measured schedules are confirmed");
+        let is_default = |trial: &Trial| trial.schedule == *default.schedule();
+        let of_default = ranking.iter().find(|(trial, _)| is_default(trial)).cloned();
+        let (default_trial, default_us) = of_default.unwrap_or_else(|| {
+            let first = self.trials.iter().find(|trial| is_default(trial));
+            let trial = first.expect("the default is tried first").clone();
+            let us = measurement(&trial).median_us;
+            (trial, us)
+        });
+        if ranking.is_empty() {
+            ranking.push((default_trial.clone(), default_us));
+        }
         let options = self.options;
         let record = Record {
             workload: *default.workload(),
             isa: default.target().isa,
             threads: options.threads,
             objective: options.objective,
-            schedule: ranking[0].schedule,
-            measurement: measurement(&ranking[0]),
-            runner_up: ranking.get(1).map(|trial| RunnerUp {
-                schedule: trial.schedule,
-                median_us: measurement(trial).median_us,
-            }),
+            schedule: ranking[0].0.schedule,
+            measurement: measurement(&ranking[0].0),
+            runner_up: ranking
+                .get(1)
+                .map(|(trial, us)| RunnerUp { schedule: trial.schedule, median_us: *us }),
             provenance: Provenance {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 code_generation: dsconv_kernels::CODE_GENERATION,
@@ -184,7 +188,7 @@ impl<'a, C: Clock> Progress<'a, C> {
                 trials: self.trials.len() as u64,
                 seed: options.seed,
                 date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-                default_us: measurement(&default_trial).median_us,
+                default_us,
                 contended: contaminated.is_some(),
             },
         };

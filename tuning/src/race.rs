@@ -230,16 +230,18 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
     /// Samples all contenders in turn until each has [`RACE_SAMPLES`] or time is up, and returns
     /// those that fell behind on the way. What stays is sorted, the best first. Input and output are
-    /// elsewhere in each round. Looks from before do not count: they were not taken side by side, and
-    /// an incumbent's may be from a quieter moment.
+    /// elsewhere than in the race before. Looks from before do not count: they were not taken side by
+    /// side, and an incumbent's may be from a quieter moment.
     pub fn run(&mut self) -> Vec<Contender<B::Kernel>> {
         let mut dropped = Vec::new();
         self.forget_samples();
+        if !self.is_over() {
+            self.bench.relocate_tensors();
+        }
         for round in 1..=RACE_SAMPLES {
             if !self.sample_each(round) {
                 break;
             }
-            self.bench.relocate_tensors();
             let Some(best_us) = self.best_us() else { break };
             dropped.extend(self.running.extract_if(.., |contender| contender.is_behind(best_us)));
         }

@@ -749,6 +749,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_zen_3_was_seen_to_run_slowly_is_estimated_to_be_slow_there() {
+        const BLOCK: &str = "f32 nchw 1x192x28x28 dw:3x3,s2,p1,bias,relu6 pw:64,bias";
+        const POINTWISE: &str = "pw:l8,b4,v2,u4,narrow,panels,channels_outer";
+        let workload: Workload = BLOCK.parse().expect("a workload");
+        let target = Target::of(Isa::Avx2).with_caches(32 << 10, 512 << 10);
+        let cycles = |rest: &str| {
+            let schedule: crate::Schedule =
+                format!("{rest} {POINTWISE}").parse().expect("a schedule");
+            let checked = schedule.check(&workload, &target).expect("a legal schedule");
+            estimate(&checked, 1).cycles()
+        };
+        let fast = cycles("channels_blocked fused rows t7 dw:l8,r4,v1,registers,narrow,copied");
+        // 1.24 and 1.32 times as long.
+        for slow in ["masked,direct", "narrow,direct"] {
+            let rest = format!("channels_planar fused rows t7 dw:l8,r2,v1,registers,{slow}");
+            let ratio = cycles(&rest) / fast;
+            assert!(ratio > 1.1, "{rest}: {ratio}");
+        }
+    }
+
+    #[test]
     fn threads_help_as_far_as_there_are_tiles() {
         let tiled = |rows: usize, threads| {
             let schedule = format!(

@@ -56,6 +56,14 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         self.running.iter().map(|it| (it.schedule, median(&it.ratios(&first)))).collect()
     }
 
+    /// Times of all as they are beside the first: its median, times theirs over its in the same groups
+    /// of rounds. Their own medians may be from other moments.
+    pub fn times_us(&self) -> Vec<f64> {
+        let Some(first) = self.running.first() else { return Vec::new() };
+        let (median_us, least_us) = (first.median_us(), first.least_us());
+        self.running.iter().map(|it| median_us * median(&it.ratios(&least_us))).collect()
+    }
+
     /// Rounds with nothing carried over, until `is_certain` says so after a group of them, or there
     /// were enough.
     fn sample_afresh(&mut self, mut is_certain: impl FnMut(&mut Self, usize) -> bool) {
