@@ -218,8 +218,9 @@ fn fit(folder: &Path, pull: f64) -> Result<(), Box<dyn Error>> {
         let machine: Machine = serde_json::from_value(Value::Object(figures.clone()))?;
         let mean = loss(&all, &machine);
         let pulls = figures.iter().map(|(name, value)| {
-            let moved = value.as_f64().unwrap_or(1.0) / start[name].as_f64().unwrap_or(1.0);
-            pull * moved.ln().abs()
+            let [value, from] = [value, &start[name]].map(|it| it.as_f64().unwrap_or(1.0));
+            // What is zero stays so.
+            if from > 0.0 { pull * (value / from).ln().abs() } else { 0.0 }
         });
         Ok(mean * (1.0 + pulls.sum::<f64>()))
     };
