@@ -47,7 +47,7 @@ pub struct Contender<K> {
     samples_us: Vec<f64>,
     /// Samples from before the race or confirmation in progress.
     stale_us: Vec<f64>,
-    /// Whether it is certainly behind in a confirmation, and sampled no more.
+    /// Whether it is behind in a confirmation, and sampled no more.
     is_settled: bool,
     /// What became of it, if it can no longer run.
     failure: Option<Outcome>,

@@ -52,16 +52,21 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         let until_ns = self.clock.now_ns().saturating_add(within_ns);
         self.sample_afresh(|race, _| race.clock.now_ns() >= until_ns);
         self.sort_by_groups();
-        let first = self.running.first().map(Contender::least_us).unwrap_or_default();
-        self.running.iter().map(|it| (it.schedule, median(&it.ratios(&first)))).collect()
+        self.running.iter().map(|it| it.schedule).zip(self.ratios_to_first()).collect()
     }
 
     /// Times of all as they are beside the first: its median, times theirs over its in the same groups
     /// of rounds. Their own medians may be from other moments.
     pub fn times_us(&self) -> Vec<f64> {
-        let Some(first) = self.running.first() else { return Vec::new() };
-        let (median_us, least_us) = (first.median_us(), first.least_us());
-        self.running.iter().map(|it| median_us * median(&it.ratios(&least_us))).collect()
+        let Some(median_us) = self.running.first().map(Contender::median_us) else {
+            return Vec::new();
+        };
+        self.ratios_to_first().into_iter().map(|ratio| median_us * ratio).collect()
+    }
+
+    fn ratios_to_first(&self) -> Vec<f64> {
+        let first = self.running.first().map(Contender::least_us).unwrap_or_default();
+        self.running.iter().map(|it| median(&it.ratios(&first))).collect()
     }
 
     /// Rounds with nothing carried over, until `is_certain` says so after a group of them, or there
@@ -131,10 +136,11 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
             self.running.iter().filter(|contender| !contender.is_settled).collect();
         let all_us: Vec<Vec<f64>> = level.iter().map(|contender| contender.least_us()).collect();
         let groups = all_us.iter().map(Vec::len).min().unwrap_or(0);
-        let mean = |group: usize| all_us.iter().map(|us| us[group]).sum::<f64>();
-        let means: Vec<f64> = (0..groups).map(mean).collect();
+        // As good as the mean: only the order counts.
+        let sum = |group: usize| all_us.iter().map(|us| us[group]).sum::<f64>();
+        let sums: Vec<f64> = (0..groups).map(sum).collect();
         let leader = level.iter().zip(all_us.iter()).min_by(|(a, _), (b, _)| {
-            let [a, b] = [a, b].map(|contender| median(&contender.ratios(&means)));
+            let [a, b] = [a, b].map(|contender| median(&contender.ratios(&sums)));
             a.total_cmp(&b)
         });
         leader.map_or_else(Vec::new, |(_, us)| us.clone())
@@ -146,10 +152,8 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         self.running.sort_by_cached_key(|contender| {
             let slower = median(&contender.ratios(&leader));
             // Positive floats are ordered as their bits are.
-            (
-                contender.is_settled,
-                if contender.least_us() == leader { 0 } else { slower.to_bits() },
-            )
+            let place = if contender.least_us() == leader { 0 } else { slower.to_bits() };
+            (contender.is_settled, place)
         });
     }
 
