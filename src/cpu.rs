@@ -178,6 +178,11 @@ impl CpuModel {
         identity(self) == identity(other) && (self.vendor != UNKNOWN || is_alike())
     }
 
+    /// Whether both are known to be of one vendor.
+    pub fn is_same_vendor(&self, other: &Self) -> bool {
+        self.vendor.eq_ignore_ascii_case(&other.vendor) && self.vendor != UNKNOWN
+    }
+
     /// What is wrong with values of a stranger's file that fit their types.
     pub(crate) fn fault(&self) -> Option<String> {
         const MOST_FEATURES: usize = 256;

@@ -360,7 +360,7 @@ impl Dispatcher {
             let origin = match kinship {
                 Kinship::Same => Origin::Exact(source),
                 Kinship::OtherStepping => Origin::SameMicroarchitecture(source),
-                Kinship::Other => Origin::SameIsa(source),
+                Kinship::SameVendor | Kinship::Other => Origin::SameIsa(source),
             };
             (record.schedule, origin)
         });
@@ -458,6 +458,8 @@ fn source(layer: &LayerDatabase, record: &Record) -> Source {
 enum Kinship {
     Same,
     OtherStepping,
+    /// Cores of one vendor have more in common than their instruction set.
+    SameVendor,
     Other,
 }
 
@@ -467,6 +469,8 @@ impl Kinship {
             Self::Same
         } else if one.is_same_microarchitecture(other) {
             Self::OtherStepping
+        } else if one.is_same_vendor(other) {
+            Self::SameVendor
         } else {
             Self::Other
         }

@@ -14,7 +14,7 @@ use dsconv::{
 };
 
 fn target() -> Target {
-    Target { isa: Isa::Fma, lanes: 4, vector_registers: 16, l1_bytes: 32 << 10, l2_bytes: 1 << 20 }
+    Target::of(Isa::Fma)
 }
 
 /// A dispatcher of CPU 143, stepping 8, that reads nobody's files.
@@ -56,6 +56,20 @@ fn this_cpu_comes_before_its_steppings_and_those_before_other_cpus() {
     assert_eq!(looked_up(two, &wanted), (2, origin));
     let origin = Origin::SameIsa(given(&cpu(1, 1)));
     assert_eq!(looked_up(builder().database(other), &wanted), (1, origin));
+}
+
+#[test]
+fn of_other_cpus_those_of_the_same_vendor_come_first() {
+    let wanted = workload(24, 48, 14);
+    let of = |vendor: &str, model| CpuModel { vendor: vendor.to_owned(), ..cpu(model, 1) };
+    let relative = database(cpu(1, 1), [marked(wanted, 1)]);
+    let other = database(of("OtherVendor", 2), [marked(wanted, 2)]);
+    let layers = builder().database(relative).database(other.clone());
+    assert_eq!(looked_up(layers, &wanted), (1, Origin::SameIsa(given(&cpu(1, 1)))));
+    // Who tells no vendor is nobody's relative: the topmost layer decides.
+    let unknown = database(of("unknown", 1), [marked(wanted, 3)]);
+    let layers = builder().cpu(of("unknown", 3)).database(unknown).database(other);
+    assert_eq!(looked_up(layers, &wanted).0, 2);
 }
 
 #[test]
