@@ -231,12 +231,16 @@ impl Caches {
     }
 }
 
-/// [`Target::host`] with the cache sizes of this CPU, where the platform tells them.
+/// [`Target::host`] with the cache sizes and the width of the ports of this CPU, where the platform
+/// tells them.
 pub fn host_target() -> Target {
     let target = Target::host();
     let cpu = CpuModel::host();
     let known = |bytes, guess| if bytes > 0 { bytes } else { guess };
-    target.with_caches(known(cpu.l1_bytes, target.l1_bytes), known(cpu.l2_bytes, target.l2_bytes))
+    let (l1_bytes, l2_bytes) =
+        (known(cpu.l1_bytes, target.l1_bytes), known(cpu.l2_bytes, target.l2_bytes));
+    let splits_vectors = arch::splits_vectors(target.isa);
+    Target { splits_vectors, ..target.with_caches(l1_bytes, l2_bytes) }
 }
 
 /// Cores that this process may use: [`std::thread::available_parallelism`], which on Linux honours

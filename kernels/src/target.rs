@@ -32,6 +32,15 @@ pub struct Target {
     pub l1_bytes: usize,
     /// Bytes of a core's second-level cache.
     pub l2_bytes: usize,
+    /// Whether the widest vectors pass through the ports in two halves, as those of 512 bits do on
+    /// AMD's Zen 4.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub splits_vectors: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Environment variable that names the widest instruction set to use, as [`Isa`] prints it.
@@ -44,7 +53,8 @@ pub struct UnknownIsa(String);
 
 impl Target {
     /// The machine this process runs on, as far as its instructions go; cache sizes are guesses of
-    /// 32 KiB and 1 MiB until [`Target::with_caches`] sets them.
+    /// 32 KiB and 1 MiB until [`Target::with_caches`] sets them, and ports are taken for as wide as
+    /// vectors.
     ///
     /// The environment variable [`ISA_VARIABLE`] caps the instruction set, so that one machine can
     /// stand for lesser ones. A value that is none ([`Isa::cap`] tells) caps nothing.
@@ -62,7 +72,14 @@ impl Target {
             Isa::Avx512 => (16, 32),
             Isa::Neon => (4, 32),
         };
-        Self { isa, lanes, vector_registers, l1_bytes: 32 << 10, l2_bytes: 1 << 20 }
+        let (l1_bytes, l2_bytes) = (32 << 10, 1 << 20);
+        Self { isa, lanes, vector_registers, l1_bytes, l2_bytes, splits_vectors: false }
+    }
+
+    /// Multiply-adds of single elements that a core begins in a cycle, if it has two ports for them.
+    pub fn multiply_adds_per_cycle(&self) -> f64 {
+        let ports = if self.splits_vectors { 1.0 } else { 2.0 };
+        ports * f64::from(self.lanes)
     }
 
     /// The same target with the given cache sizes.

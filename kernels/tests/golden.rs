@@ -33,7 +33,7 @@ const KERNELS: [(&str, &str, &str); 4] = [
 
 /// The same target on every machine; nothing is run.
 fn target() -> Target {
-    Target { isa: Isa::Fma, lanes: 4, vector_registers: 16, l1_bytes: 32 << 10, l2_bytes: 1 << 20 }
+    Target::of(Isa::Fma)
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use dsconv_kernels::Isa;
+
 use super::midr::Midr;
 use super::{Caches, Identity};
 
@@ -18,6 +20,11 @@ pub(super) fn features() -> Vec<&'static str> {
     }
     probe!("neon" "fp16" "dotprod" "bf16" "i8mm" "sve" "sve2");
     found
+}
+
+/// None that code is generated for does.
+pub(super) fn splits_vectors(_isa: Isa) -> bool {
+    false
 }
 
 pub(super) fn caches() -> Caches {

@@ -1,5 +1,7 @@
 //! Architectures that the kernels are not generated for: nothing is known.
 
+use dsconv_kernels::Isa;
+
 use super::{Caches, Identity};
 
 pub(super) fn identity(_core: u32) -> Identity {
@@ -8,6 +10,11 @@ pub(super) fn identity(_core: u32) -> Identity {
 
 pub(super) fn features() -> Vec<&'static str> {
     Vec::new()
+}
+
+/// None that code is generated for does.
+pub(super) fn splits_vectors(_isa: Isa) -> bool {
+    false
 }
 
 pub(super) fn caches() -> Caches {

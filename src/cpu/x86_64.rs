@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::{__cpuid, __cpuid_count, CpuidResult};
 
+use dsconv_kernels::Isa;
+
 use super::{Caches, Identity};
 
 /// All kinds of cores of a hybrid CPU tell the same.
@@ -51,6 +53,21 @@ pub(super) fn features() -> Vec<&'static str> {
     probe!("sse2" "sse3" "ssse3" "sse4.1" "sse4.2" "avx" "avx2" "fma" "f16c" "bmi1" "bmi2" "avxvnni");
     probe!("avx512f" "avx512bw" "avx512cd" "avx512dq" "avx512vl" "avx512vnni" "avx512bf16" "avx512fp16");
     found
+}
+
+/// AMD tells the width of its floating-point units in leaf 8000_001Ah; others split no vectors of 512
+/// bits.
+pub(super) fn splits_vectors(isa: Isa) -> bool {
+    const IDENTIFIERS: u32 = 0x8000_001a;
+    isa == Isa::Avx512
+        && __cpuid(0x8000_0000).eax >= IDENTIFIERS
+        && is_narrower_than_512(__cpuid(IDENTIFIERS).eax)
+}
+
+/// Whether the units are 128 or 256 bits wide, and not 512.
+fn is_narrower_than_512(eax: u32) -> bool {
+    let [fp128, fp256, fp512] = [0, 2, 3].map(|bit| eax & (1 << bit) != 0);
+    (fp128 || fp256) && !fp512
 }
 
 pub(super) fn caches() -> Caches {
@@ -123,6 +140,13 @@ mod tests {
         }
         assert_eq!(caches, Caches { l1: 48 << 10, l2: 2 << 20, l3: 0 });
         assert_eq!(add(&mut caches, CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 }), None);
+    }
+
+    #[test]
+    fn the_width_of_the_units_is_told_by_amd_only() {
+        assert!(is_narrower_than_512(0b0110)); // Zen 4
+        assert!(!is_narrower_than_512(0b1010)); // 512 bits
+        assert!(!is_narrower_than_512(0)); // reserved elsewhere
     }
 
     #[test]

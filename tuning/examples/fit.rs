@@ -23,7 +23,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use dsconv::cpu;
 use dsconv_kernels::cost::{self, Machine};
-use dsconv_kernels::{CheckedSchedule, Isa, Schedule, Workload};
+use dsconv_kernels::{CheckedSchedule, Schedule, Target, Workload};
 use dsconv_tuning::landscape::Landscape;
 use dsconv_tuning::race::LEAST_ROUNDS;
 use dsconv_tuning::{Effort, Quiet, TuneOptions, Tuned, side_by_side, tune};
@@ -138,7 +138,7 @@ fn schedules(tuned: &Tuned, seed: u64) -> Vec<Schedule> {
 /// The schedules of a landscape with the logarithms of their times.
 struct Measured {
     name: String,
-    isa: Isa,
+    target: Target,
     threads: usize,
     best_us: f64,
     schedules: Vec<(CheckedSchedule, f64)>,
@@ -166,7 +166,7 @@ impl Measured {
         });
         Ok(Self {
             name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            isa: target.isa,
+            target: *target,
             threads: space.threads(),
             best_us,
             schedules: schedules.collect(),
@@ -206,11 +206,11 @@ fn fit(folder: &Path, pull: f64) -> Result<(), Box<dyn Error>> {
         .collect::<Result<Vec<_>, _>>()?;
     paths.sort();
     let all = paths.iter().map(|path| Measured::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let isa = all.first().ok_or("the folder is empty")?.isa;
-    if let Some(other) = all.iter().find(|block| block.isa != isa) {
-        return Err(format!("{} is of {}, others of {isa}", other.name, other.isa).into());
+    let target = all.first().ok_or("the folder is empty")?.target;
+    if let Some(other) = all.iter().find(|block| block.target != target) {
+        return Err(format!("{} is of {:?}, others of {target:?}", other.name, other.target).into());
     }
-    let before = *Machine::of(isa);
+    let before = *Machine::of(&target);
     let mut found = figures(&before)?;
     let names: Vec<String> = found.keys().cloned().collect();
     let start = found.clone();

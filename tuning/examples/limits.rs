@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
         let estimate = cost::estimate(&schedule, threads);
         let all = estimate.cycles();
-        let each_cycle = 4.0 * f64::from(target.lanes) * threads as f64;
+        let each_cycle = 2.0 * target.multiply_adds_per_cycle() * threads as f64;
         let counted = workload.flops() as f64 / each_cycle / all;
         let percent = |part: f64| format!("{:.0} %", 100.0 * part / all);
         println!(

@@ -1,6 +1,6 @@
 //! Cycles of a schedule, by part: counted from the same plan that code generation follows.
 
-use super::machine::{LINE_BYTES, Machine, Work, unaligned};
+use super::machine::{LINE_BYTES, Machine, WAY_BYTES, Work, unaligned};
 use super::makespan;
 use crate::activation::Activation;
 use crate::cover::{Cover, Slot, WIDTHS};
@@ -75,7 +75,7 @@ impl Estimate {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn estimate(schedule: &CheckedSchedule, threads: usize) -> Estimate {
-    estimate_on(Machine::of(schedule.target().isa), schedule, threads)
+    estimate_on(Machine::of(schedule.target()), schedule, threads)
 }
 
 /// The same by other figures of the machine.
@@ -399,8 +399,9 @@ impl Counted<'_> {
             };
             // Too few accumulators leave the multiply-add ports waiting for their own results.
             let idle = (reduction * self.machine.latency - steps.cycles(self.machine)).max(0.0);
+            let evicted = if over_pixels { 0.0 } else { reduction * self.evicting(broadcasts) };
             // The next block begins while this one is stored.
-            idle + steps.plus(rest).cycles(self.machine)
+            idle + evicted + steps.plus(rest).cycles(self.machine)
         };
         let sizes = |cover: &Cover| {
             let rest = cover.rest.iter().map(|slots| (slots.len(), 1.0));
@@ -435,6 +436,17 @@ impl Counted<'_> {
         }
         estimate.memory = self.pointwise_waiting(&pixel_cover, pixels);
         estimate
+    }
+
+    /// Cycles of waiting in a step of a block of pixels whose rows of channels share sets of the
+    /// first-level cache, and are more than fit beside the weights that pass through.
+    fn evicting(&self, pixels: f64) -> f64 {
+        let pitch_bytes = self.plan.middle.pitch * size_of::<f32>();
+        let sets_bytes = 1_usize << pitch_bytes.trailing_zeros().min(WAY_BYTES.trailing_zeros());
+        let rows_of_a_set = (pixels * sets_bytes as f64 / WAY_BYTES as f64).ceil();
+        let ways = (self.plan.target.l1_bytes / WAY_BYTES) as f64;
+        let lines = if rows_of_a_set >= ways { pixels } else { 0.0 };
+        self.machine.conflicts * lines * LINE_BYTES / self.machine.from_l2
     }
 
     /// Cycles of waiting for operand and weights of the pointwise stage.
@@ -701,10 +713,13 @@ mod tests {
     const BLOCK: &str = "f32 nchw 1x256x28x28 dw:3x3,p1,bias,relu pw:256,bias,relu";
 
     fn cycles(workload: &str, schedule: &str, threads: usize) -> f64 {
+        cycles_on(&Target::of(Isa::Avx512), workload, schedule, threads)
+    }
+
+    fn cycles_on(target: &Target, workload: &str, schedule: &str, threads: usize) -> f64 {
         let workload: Workload = workload.parse().expect("a workload");
         let schedule: crate::Schedule = schedule.parse().expect("a schedule");
-        let target = Target::of(Isa::Avx512);
-        let checked = schedule.check(&workload, &target).expect("a legal schedule");
+        let checked = schedule.check(&workload, target).expect("a legal schedule");
         estimate(&checked, threads).cycles()
     }
 
@@ -752,14 +767,8 @@ mod tests {
     fn what_a_zen_3_was_seen_to_run_slowly_is_estimated_to_be_slow_there() {
         const BLOCK: &str = "f32 nchw 1x192x28x28 dw:3x3,s2,p1,bias,relu6 pw:64,bias";
         const POINTWISE: &str = "pw:l8,b4,v2,u4,narrow,panels,channels_outer";
-        let workload: Workload = BLOCK.parse().expect("a workload");
         let target = Target::of(Isa::Avx2).with_caches(32 << 10, 512 << 10);
-        let cycles = |rest: &str| {
-            let schedule: crate::Schedule =
-                format!("{rest} {POINTWISE}").parse().expect("a schedule");
-            let checked = schedule.check(&workload, &target).expect("a legal schedule");
-            estimate(&checked, 1).cycles()
-        };
+        let cycles = |rest: &str| cycles_on(&target, BLOCK, &format!("{rest} {POINTWISE}"), 1);
         let fast = cycles("channels_blocked fused rows t7 dw:l8,r4,v1,registers,narrow,copied");
         // 1.24 and 1.32 times as long.
         for slow in ["masked,direct", "narrow,direct"] {
@@ -767,6 +776,30 @@ mod tests {
             let ratio = cycles(&rest) / fast;
             assert!(ratio > 1.1, "{rest}: {ratio}");
         }
+    }
+
+    #[test]
+    fn what_a_zen_4_was_seen_to_run_slowly_is_estimated_to_be_slow_there() {
+        let split = Target { splits_vectors: true, ..Target::of(Isa::Avx512) };
+        let slower = |target: &Target, channels: usize| {
+            let block = format!("f32 nhwc 1x{channels}x7x7 dw:3x3,p1 pw:{channels}");
+            let of_pixels = |pixels: usize| {
+                let schedule = format!(
+                    "nhwc fused rows t7 dw:l16,r2,v2,registers,narrow,direct \
+                     pw:l16,b{pixels},v2,u4,narrow,panels,channels_outer"
+                );
+                cycles_on(target, &block, &schedule, 1)
+            };
+            of_pixels(10) / of_pixels(7)
+        };
+        // Ten rows of 4 KiB are in the same sets of a cache that has eight ways: 1.2 to 1.4 times as
+        // long.
+        let [crowded, spread] = [1024, 960].map(|channels| slower(&split, channels));
+        assert!(crowded > 1.1, "{crowded}");
+        assert!(spread < 1.0, "{spread}");
+        // Twelve ways have room for them.
+        let roomy = slower(&split.with_caches(48 << 10, 1 << 20), 1024);
+        assert!(roomy < 1.0, "{roomy}");
     }
 
     #[test]

@@ -210,7 +210,7 @@ pub fn wide() -> Target {
 }
 
 pub fn narrow() -> Target {
-    Target { isa: Isa::Fma, lanes: 4, vector_registers: 16, l1_bytes: 32 << 10, l2_bytes: 1 << 20 }
+    Target::of(Isa::Fma)
 }
 
 pub fn workload(line: &str) -> Workload {

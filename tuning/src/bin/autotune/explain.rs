@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use dsconv::{CheckedSchedule, Kernel, cost};
+use dsconv::{CheckedSchedule, Kernel, Target, cost};
 
 use crate::args::ExplainArgs;
 use crate::disassembly;
@@ -25,7 +25,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
         let _ = writeln!(text, "schedule  {}", schedule.schedule());
         let _ = writeln!(text, "origin    {origin}");
         let _ = writeln!(text, "estimate  {}", estimate(&schedule, args.machine.threads()));
-        text.push_str(&loops(&kernel));
+        text.push_str(&loops(&kernel, schedule.target()));
     }
     let mut section = |title: &str, body: &str| {
         if !text.is_empty() {
@@ -51,8 +51,8 @@ fn estimate(schedule: &CheckedSchedule, threads: usize) -> String {
     let cycles = found.cycles();
     let share = |part: f64| 100.0 * part / cycles;
     let (workload, target) = (schedule.workload(), schedule.target());
-    let lanes = f64::from(target.lanes);
-    let multiply_adds = workload.flops() as f64 / 2.0 / (2.0 * lanes) / threads as f64;
+    let each_cycle = 2.0 * target.multiply_adds_per_cycle() * threads as f64;
+    let multiply_adds = workload.flops() as f64 / each_cycle;
     format!(
         "{cycles:.0} cycles on {threads} thread{}: depthwise {:.0} %, pointwise {:.0} %, copies {:.0} %, \
          transposing {:.0} %, memory {:.0} %, other threads {:.0} %; multiply-adds alone {multiply_adds:.0}",
@@ -67,14 +67,14 @@ fn estimate(schedule: &CheckedSchedule, threads: usize) -> String {
 }
 
 /// The innermost loops of all functions.
-fn loops(kernel: &Kernel) -> String {
+fn loops(kernel: &Kernel, target: &Target) -> String {
     // Kernels are compiled for the machine this runs on.
     if !cfg!(target_arch = "x86_64") {
         return String::new();
     }
     let mut text = String::new();
     for (index, code) in kernel.functions().enumerate() {
-        let table = ports::table(&disassembly::reachable(code));
+        let table = ports::table(&disassembly::reachable(code), target.splits_vectors);
         if !table.is_empty() {
             let _ =
                 writeln!(text, "loops     of function {index}, innermost, least cycles of a step");

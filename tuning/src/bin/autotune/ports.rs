@@ -2,8 +2,9 @@
 //! them, and the cycles that these need at least.
 //!
 //! The rates are those of x86-64 cores with two ports for multiply-adds and two for loads (Intel
-//! from Haswell, AMD from Zen 2 on; 512 bits as on Intel servers from Skylake-SP on). A step can
-//! take longer, when data come late, lines are crossed or results are waited for; never shorter.
+//! from Haswell, AMD from Zen 2 on; 512 bits as on Intel servers from Skylake-SP on, and in halves
+//! through the ports of AMD's Zen 4). A step can take longer, when data come late, lines are crossed
+//! or results are waited for; never shorter.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,6 +15,26 @@ use iced_x86::{
 
 /// Instructions that begin in a cycle.
 const ISSUED: f64 = 6.0;
+
+/// Instructions of a kind that begin in a cycle.
+#[derive(Clone, Copy, Debug)]
+struct Rates {
+    multiply_adds: f64,
+    /// On vectors, multiply-adds among them.
+    on_vectors: f64,
+    shuffles: f64,
+    loads: f64,
+    stores: f64,
+}
+
+/// Vectors of up to 256 bits.
+const NARROW: Rates =
+    Rates { multiply_adds: 2.0, on_vectors: 3.0, shuffles: 1.0, loads: 2.0, stores: 1.0 };
+/// Vectors of 512 bits, which leave two ports for arithmetic.
+const WIDEST: Rates = Rates { on_vectors: 2.0, ..NARROW };
+/// Vectors of 512 bits in halves, through twice two ports for arithmetic.
+const IN_HALVES: Rates =
+    Rates { multiply_adds: 1.0, on_vectors: 2.0, shuffles: 1.0, loads: 1.0, stores: 0.5 };
 
 /// Instructions of one step of a loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +48,7 @@ struct Counts {
     stores: usize,
     /// All instructions.
     issued: usize,
-    /// Whether vectors of 512 bits are among them, which leave two ports for arithmetic.
+    /// Whether vectors of 512 bits are among them.
     is_widest: bool,
 }
 
@@ -39,8 +60,9 @@ struct Loop {
     counts: Counts,
 }
 
-/// A table of the innermost loops with multiply-adds; empty if there are none.
-pub(crate) fn table(instructions: &BTreeMap<u64, Instruction>) -> String {
+/// A table of the innermost loops with multiply-adds; empty if there are none. `splits_vectors` is
+/// whether 512 bits pass through the ports in halves.
+pub(crate) fn table(instructions: &BTreeMap<u64, Instruction>, splits_vectors: bool) -> String {
     let loops: Vec<Loop> = innermost(instructions)
         .into_iter()
         .filter(|candidate| candidate.counts.multiply_adds > 0)
@@ -54,8 +76,9 @@ pub(crate) fn table(instructions: &BTreeMap<u64, Instruction>) -> String {
         "  first-last byte  multiply-adds  arithmetic  shuffles  loads  stores  all  cycles  of them multiply-adds  bound by"
     );
     for Loop { start, end, counts } in loops {
-        let (cycles, bound) = counts.bound();
-        let share = 100.0 * counts.multiply_adds as f64 / 2.0 / cycles;
+        let rates = counts.rates(splits_vectors);
+        let (cycles, bound) = counts.bound(rates);
+        let share = 100.0 * counts.multiply_adds as f64 / rates.multiply_adds / cycles;
         let bytes = format!("{start:x}-{end:x}");
         let Counts { multiply_adds, arithmetic, shuffles, loads, stores, issued, .. } = counts;
         let _ = writeln!(
@@ -125,16 +148,23 @@ impl Counts {
         }
     }
 
+    fn rates(&self, splits_vectors: bool) -> Rates {
+        match (self.is_widest, splits_vectors) {
+            (false, _) => NARROW,
+            (true, false) => WIDEST,
+            (true, true) => IN_HALVES,
+        }
+    }
+
     /// The least cycles of a step, and what they are for.
-    fn bound(&self) -> (f64, &'static str) {
-        let ports = if self.is_widest { 2.0 } else { 3.0 };
-        let on_vectors = (self.multiply_adds + self.arithmetic + self.shuffles) as f64;
+    fn bound(&self, rates: Rates) -> (f64, &'static str) {
+        let on_vectors = self.multiply_adds + self.arithmetic + self.shuffles;
         [
-            (self.multiply_adds as f64 / 2.0, "multiply-adds"),
-            (on_vectors / ports, "vector ports"),
-            (self.shuffles as f64, "shuffles"),
-            (self.loads as f64 / 2.0, "loads"),
-            (self.stores as f64, "stores"),
+            (self.multiply_adds as f64 / rates.multiply_adds, "multiply-adds"),
+            (on_vectors as f64 / rates.on_vectors, "vector ports"),
+            (self.shuffles as f64 / rates.shuffles, "shuffles"),
+            (self.loads as f64 / rates.loads, "loads"),
+            (self.stores as f64 / rates.stores, "stores"),
             (self.issued as f64 / ISSUED, "number of instructions"),
         ]
         .into_iter()
@@ -224,13 +254,17 @@ mod tests {
             is_widest: true,
         };
         assert_eq!(loops.iter().map(|found| found.counts).collect::<Vec<_>>(), [expected]);
-        assert_eq!(expected.bound(), (2.0, "vector ports"));
+        assert_eq!(expected.bound(expected.rates(false)), (2.0, "vector ports"));
+        assert_eq!(expected.bound(expected.rates(true)), (2.0, "vector ports"));
+        let loading = Counts { loads: 3, ..expected };
+        assert_eq!(loading.bound(loading.rates(false)), (2.0, "vector ports"));
+        assert_eq!(loading.bound(loading.rates(true)), (3.0, "loads"));
     }
 
     #[test]
     fn a_loop_of_multiply_adds_alone_is_bound_by_them() {
         let multiply_add: &[u8] = &[0x62, 0xF2, 0x75, 0x48, 0xB8, 0xD1]; // zmm2 += zmm1 * zmm1
-        let text = table(&decoded(&looped(&[multiply_add; 7])));
+        let text = table(&decoded(&looped(&[multiply_add; 7])), false);
         assert!(text.lines().nth(1).is_some_and(|line| line.contains("100 %")), "{text}");
     }
 
@@ -248,6 +282,6 @@ mod tests {
 
     #[test]
     fn code_without_loops_has_no_table() {
-        assert_eq!(table(&decoded(&[0xC3])), "");
+        assert_eq!(table(&decoded(&[0xC3]), false), "");
     }
 }
