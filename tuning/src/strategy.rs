@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::space::SearchSpace;
 use crate::trial::Trial;
 
+mod best;
 mod evolutionary;
 mod exhaustive;
 mod features;

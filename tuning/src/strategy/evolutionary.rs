@@ -8,6 +8,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::Strategy;
+use super::best::Best;
 use crate::space::{SearchSpace, distance};
 use crate::trial::Trial;
 
@@ -27,8 +28,7 @@ pub struct Evolutionary {
     /// Not yet proposed, in an order drawn from the seed.
     open: Vec<Schedule>,
     proposed: usize,
-    /// The best, with their medians, the best first.
-    parents: Vec<(Schedule, f64)>,
+    parents: Best,
     tried: HashSet<Schedule>,
     rng: StdRng,
 }
@@ -38,7 +38,7 @@ impl Evolutionary {
     pub fn new(space: &SearchSpace, default: &Schedule, seed: u64) -> Self {
         let mut open = space.sample(space.len(), seed);
         open.retain(|schedule| schedule != default);
-        let (parents, tried) = (Vec::new(), HashSet::new());
+        let (parents, tried) = (Best::new(PARENTS), HashSet::new());
         Self { open, proposed: 0, parents, tried, rng: StdRng::seed_from_u64(seed) }
     }
 
@@ -46,7 +46,7 @@ impl Evolutionary {
     fn descendant(&mut self) -> Option<usize> {
         // The lower of two draws: rank counts, but nobody is out.
         let draws = [0; 2].map(|_| self.rng.random_range(0..self.parents.len().max(1)));
-        let (parent, _) = self.parents.get(draws[0].min(draws[1]))?;
+        let parent = self.parents.get(draws[0].min(draws[1]))?;
         let mutations = self.rng.random_range(1..=MOST_MUTATIONS);
         let near = |within: usize| -> Vec<usize> {
             let is_near = |index: &usize| distance(&self.open[*index], parent) <= within;
@@ -74,9 +74,7 @@ impl Strategy for Evolutionary {
         self.open.retain(|schedule| *schedule != trial.schedule);
         let Some(us) = trial.min_us() else { return };
         if self.tried.insert(trial.schedule) {
-            let place = self.parents.partition_point(|(_, parent_us)| *parent_us <= us);
-            self.parents.insert(place, (trial.schedule, us));
-            self.parents.truncate(PARENTS);
+            self.parents.add(us, trial.schedule);
         }
     }
 }

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::Strategy;
+use super::best::Best;
 use super::features::Features;
 use super::learned::Learned;
 use super::regression::Regression;
@@ -21,8 +22,13 @@ const OPTIMISM: f64 = 1.0;
 const NOISE: f64 = 0.05;
 /// Part of the proposals that are drawn at random, so that a wrong model finds out.
 const RANDOM_SHARE: f64 = 0.06;
+/// The best so far from which steps are proposed, and of how many proposals one is such a step: what
+/// is no sum of corrections is found only from where it is.
+const BEST: usize = 3;
+const STEP_EVERY: usize = 2;
 
-/// Proposes the schedules that it predicts to be fastest.
+/// Proposes the schedules that it predicts to be fastest, in turns with those that it does among the
+/// neighbours of the best so far.
 ///
 /// The prediction is a logarithm: that of the [estimate](cost::estimate), plus one correction for
 /// each value of each axis. The corrections are fitted to the measurements so far by least
@@ -41,6 +47,7 @@ pub struct Model {
     /// Mean difference of measured and expected logarithms.
     offset: f64,
     observed: Vec<(Vec<usize>, f64)>,
+    best: Best,
     tried: HashSet<Schedule>,
     space: SearchSpace,
     rng: StdRng,
@@ -84,6 +91,7 @@ impl Model {
             regression,
             offset: 0.0,
             observed: Vec::new(),
+            best: Best::new(BEST),
             tried: HashSet::new(),
             space: space.clone(),
             rng: StdRng::seed_from_u64(seed),
@@ -94,6 +102,11 @@ impl Model {
     fn promise(&self, candidate: &Candidate) -> f64 {
         let deviation = NOISE * self.regression.variance(&candidate.features).sqrt();
         candidate.expected + self.regression.predict(&candidate.features) - OPTIMISM * deviation
+    }
+
+    /// Place of the first of some candidates that is a step from one of the best.
+    fn step(&self, indices: &[usize]) -> Option<usize> {
+        indices.iter().position(|&index| self.best.has_neighbour(&self.candidates[index].schedule))
     }
 }
 
@@ -130,7 +143,10 @@ impl Strategy for Model {
         });
         let mut proposed = Vec::new();
         for rank in 0..count.min(open.len()) {
-            if self.rng.random_bool(RANDOM_SHARE) {
+            let is_step = rank % STEP_EVERY == STEP_EVERY - 1;
+            if let Some(step) = is_step.then(|| self.step(&open[rank..])).flatten() {
+                open[rank..=rank + step].rotate_right(1);
+            } else if self.rng.random_bool(RANDOM_SHARE) {
                 let other = self.rng.random_range(rank..open.len());
                 open.swap(rank, other);
             }
@@ -150,6 +166,7 @@ impl Strategy for Model {
         if !self.tried.insert(schedule) {
             return;
         }
+        self.best.add(us, schedule);
         let estimate = log_estimate(&self.space, &schedule);
         if !estimate.is_finite() {
             return;
