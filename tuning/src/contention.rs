@@ -31,6 +31,8 @@ const SHORTEST_WATCH: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Watch {
     threads: usize,
+    /// The process whose requests this one serves.
+    driver: Option<u32>,
     since: Usage,
     calibration: Calibration,
 }
@@ -39,19 +41,29 @@ impl Watch {
     pub(crate) fn new(threads: usize) -> Self {
         let mut calibration = Calibration::default();
         calibration.slowdown();
-        Self { threads, since: Usage::now(), calibration }
+        Self { threads, driver: None, since: Usage::now(), calibration }
+    }
+
+    /// From now on, what the process uses that drives this one is taken for our own.
+    pub(crate) fn count_in(&mut self, driver: u32) {
+        self.driver = Some(driver);
+        self.since = self.usage();
+    }
+
+    fn usage(&self) -> Usage {
+        self.driver.map_or_else(Usage::now, Usage::with)
     }
 
     /// Why the time since the last question cannot be trusted.
     pub(crate) fn contamination(&mut self) -> Option<String> {
-        let mut pressure = Usage::now().since(&self.since);
+        let mut pressure = self.usage().since(&self.since);
         if pressure.passed < SHORTEST_WATCH {
             // The counters move in steps of 10 ms.
             pressure = Pressure { throttled: pressure.throttled, ..Pressure::default() };
         }
         let reason =
             pressure.contamination(self.threads).or_else(|| self.calibration.contamination());
-        self.since = Usage::now();
+        self.since = self.usage();
         reason
     }
 }

@@ -55,6 +55,7 @@ pub mod batch;
 pub mod bench;
 mod compare;
 pub mod contention;
+mod cores;
 pub mod data;
 mod effort;
 mod fate;
@@ -445,9 +446,10 @@ pub fn search<B: Bench, C: Clock>(
     let is_default = |contender: &Contender<B::Kernel>| contender.schedule == schedule;
     progress.confirming();
     race.set_until(until_ns);
-    // Few with enough samples are better than many with too few.
-    let left_ns = until_ns.saturating_sub(clock.now_ns());
-    keep_closest(&mut seconds, SECONDS_NS.min(left_ns / (2 * LEAST_ROUNDS as u64)));
+    // Few with enough samples are better than many with too few. Moving takes as long as sampling.
+    let left_ns = until_ns.saturating_sub(clock.now_ns()) as f64;
+    let round_ns = left_ns / (2.0 * race.overhead() * LEAST_ROUNDS as f64);
+    keep_closest(&mut seconds, SECONDS_NS.min(round_ns as u64));
     seconds.into_iter().for_each(|(_, second)| race.readmit(second));
     lost_default.into_iter().for_each(|default| race.readmit(default));
     let contaminated = confirm(&mut race);

@@ -28,9 +28,9 @@ const CLOSE: f64 = 1.1;
 /// A candidate whose single run takes this many times the best's median is dropped without a
 /// sample.
 const HOPELESS_RUN: f64 = 3.0;
-/// A single run below this time that seems hopeless is repeated once before it is believed: it
-/// may have been interrupted, which takes a few milliseconds.
-const SECOND_CHANCE_NS: u64 = 20_000_000;
+/// A single run of this time is as good as a sample. A shorter one that seems hopeless is repeated
+/// once before it is believed: it may have been interrupted, which takes a few milliseconds.
+const LONG_RUN_NS: u64 = 20_000_000;
 /// Time that a candidate in progress may overrun the budget by.
 const GRACE: Duration = Duration::from_secs(1);
 /// How far a candidate's fastest sample may lie behind the best median, by its number of samples.
@@ -110,12 +110,15 @@ pub struct Race<'a, B: Bench, C> {
     /// Moment at which no further run starts.
     until_ns: u64,
     running: Vec<Contender<B::Kernel>>,
+    /// Time that samples so far have taken by themselves, and with all that comes before them.
+    sampled_ns: u64,
+    spent_ns: u64,
 }
 
 impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// A race with nobody in it, in which no run starts once the clock shows `until_ns`.
     pub fn new(bench: &'a mut B, clock: &'a C, until_ns: u64) -> Self {
-        Self { bench, clock, until_ns, running: Vec::new() }
+        Self { bench, clock, until_ns, running: Vec::new(), sampled_ns: 0, spent_ns: 0 }
     }
 
     /// Compiles and verifies the next candidate.
@@ -159,6 +162,12 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.running.iter().map(Contender::sample_ns).max().unwrap_or(0)
     }
 
+    /// How many times its own length a sample takes with all that comes before it: a run to warm up,
+    /// threads that gather, others that have to be waited for.
+    pub fn overhead(&self) -> f64 {
+        self.spent_ns as f64 / self.sampled_ns.max(1) as f64
+    }
+
     /// Lets a verified candidate warm up and takes its first sample. A hopeless one is returned
     /// at once: after a single run of 3 times the best median, or after a sample of 1.5 times. A
     /// run that an interruption may explain is repeated once before it is believed.
@@ -194,7 +203,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         let is_slow = |run_ns: u64, margin: f64| per_run_us(run_ns, 1) > margin * best_us;
 
         let mut run_ns = self.time(contender)?;
-        if is_slow(run_ns, HOPELESS_RUN) && run_ns < SECOND_CHANCE_NS && !self.is_over() {
+        if is_slow(run_ns, HOPELESS_RUN) && run_ns < LONG_RUN_NS && !self.is_over() {
             run_ns = run_ns.min(self.time(contender)?);
         }
         contender.samples_us.push(per_run_us(run_ns, 1));
@@ -210,7 +219,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         Ok(!contender.is_behind(best_us))
     }
 
-    /// Sets how often a contender runs in a sample, given the time of one run, and takes a sample.
+    /// Sets how often a contender runs in a sample, given the time of one run, and takes a sample. A
+    /// long run is one.
     fn calibrate(
         &mut self,
         contender: &mut Contender<B::Kernel>,
@@ -218,6 +228,9 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     ) -> Result<u64, Outcome> {
         if !self.bench.is_repeatable() {
             return self.time(contender);
+        }
+        if run_ns >= LONG_RUN_NS {
+            return Ok(run_ns);
         }
         contender.repeats = repeats_for(run_ns);
         let sample_ns = self.time(contender)?;
@@ -357,8 +370,11 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
     /// Nanoseconds of one sample.
     fn time(&mut self, contender: &mut Contender<B::Kernel>) -> Result<u64, Outcome> {
-        let limit = self.limit();
-        self.bench.sample(&mut contender.kernel, contender.repeats, limit)
+        let (limit, start_ns) = (self.limit(), self.clock.now_ns());
+        let sample_ns = self.bench.sample(&mut contender.kernel, contender.repeats, limit)?;
+        self.sampled_ns += sample_ns;
+        self.spent_ns += self.clock.now_ns() - start_ns;
+        Ok(sample_ns)
     }
 
     /// Best first: by the least of few samples, which is the least disturbed.

@@ -100,6 +100,19 @@ fn a_sample_of_more_than_one_and_a_half_times_the_best_ends_a_race() {
 }
 
 #[test]
+fn a_long_run_is_its_own_sample() {
+    let (all, true_ns) = timed(&[30_000_000, 31_000_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for &schedule in &all {
+        assert!(race.enter(schedule, schedule).is_none());
+    }
+    assert_eq!(race.running()[1].measurement().median_us, 31_000.0);
+    assert_eq!(bench.runs_of(&all[1]), 1);
+}
+
+#[test]
 fn an_interruption_alone_does_not_eliminate_the_fastest() {
     // One in five samples is interrupted for 40 times its length.
     let busy = Noise { interruptions: 0.2, interruption_ns: 4_000_000, ..Noise::default() };
@@ -330,24 +343,47 @@ fn nobody_wins_by_the_memory_that_it_happens_to_have() {
     assert!(moved < 15, "{moved}");
 }
 
-#[test]
-fn of_those_that_noise_cannot_tell_apart_the_preferred_one_wins() {
-    let noisy = Noise { jitter: 0.03, placement: 0.02, ..Noise::default() };
-    let winner = |slower_ns: u64, seed: u64| {
-        let (all, true_ns) = timed(&[100_000, 100_000 + slower_ns]);
-        let mut bench = FakeBench::new(noisy, seed, true_ns);
+/// How often of a hundred times the second of two schedules wins, which is slower, but preferred,
+/// where there is time for so many rounds.
+fn preferred(times: [u64; 2], noise: Noise, rounds: u64) -> usize {
+    let wins = |seed: u64| {
+        let (all, true_ns) = timed(&times);
+        let mut bench = FakeBench::new(noise, seed, true_ns);
         let clock = bench.clock.clone();
         let mut race = Race::new(&mut bench, &clock, FOREVER);
         for &schedule in &all {
             assert!(race.enter(schedule, schedule).is_none());
         }
+        race.set_until(clock.now_ns().saturating_add(rounds.saturating_mul(2 * times[1])));
         race.confirm();
-        // The second is preferred.
         race.prefer(|schedule| if *schedule == all[1] { 1.0 } else { 2.0 });
         usize::from(race.running()[0].schedule == all[1])
     };
-    let preferred = |slower_ns| (0..100).map(|seed| winner(slower_ns, seed)).sum::<usize>();
-    let (equal, clearly_slower) = (preferred(0), preferred(4_000));
+    (0..100).map(wins).sum()
+}
+
+#[test]
+fn of_those_that_noise_cannot_tell_apart_the_preferred_one_wins() {
+    let noisy = Noise { jitter: 0.03, placement: 0.02, ..Noise::default() };
+    let equal = preferred([100_000, 100_000], noisy, FOREVER);
     assert!(equal >= 95, "{equal}");
+    let clearly_slower = preferred([100_000, 104_000], noisy, FOREVER);
     assert!(clearly_slower <= 5, "{clearly_slower}");
+}
+
+#[test]
+fn what_more_rounds_can_tell_apart_is_no_tie() {
+    let quiet = Noise { jitter: 0.01, placement: 0.01, ..Noise::default() };
+    let slower = preferred([100_000, 101_000], quiet, FOREVER);
+    assert!(slower <= 10, "{slower}");
+}
+
+#[test]
+fn few_rounds_that_agree_are_no_tie() {
+    let quiet = Noise { jitter: 0.005, ..Noise::default() };
+    let slower = preferred([30_000_000, 31_000_000], quiet, 12);
+    assert!(slower <= 5, "{slower}");
+    let noisy = Noise { jitter: 0.1, ..Noise::default() };
+    let equal = preferred([30_000_000, 30_000_000], noisy, 12);
+    assert!(equal >= 90, "{equal}");
 }

@@ -64,6 +64,15 @@ impl Usage {
         Self::of(&stat, &group.unwrap_or_default(), &own)
     }
 
+    /// The same, what another process used counted with what this one did: one that drives it, and
+    /// waits while it measures.
+    pub(crate) fn with(driver: u32) -> Self {
+        let usage = Self::now();
+        let stat = fs::read_to_string(format!("/proc/{driver}/stat")).unwrap_or_default();
+        let more_s = own_ticks(&stat).map_or(0.0, |ticks| ticks / TICKS_PER_SECOND);
+        Self { own_s: usage.own_s.map(|own| own + more_s), ..usage }
+    }
+
     fn of(stat: &str, group: &str, own: &str) -> Self {
         let mut usage = Self {
             at: Instant::now(),

@@ -22,6 +22,8 @@ pub const LEAST_ROUNDS: usize = 8 * GROUP;
 pub const MOST_ROUNDS: usize = 50 * GROUP;
 /// Contenders that are left after so many groups, where there were more.
 const PLACES: [(usize, usize); 2] = [(2, 32), (4, 16)];
+/// And at least, where there is time for few.
+const LEAST_PLACES: usize = 4;
 /// Slower by no more than this, a contender is as good as the first; and so it is by no more than
 /// the second if it is not certain that it is slower at all, by no more than the third after too few
 /// rounds to be certain of anything.
@@ -36,9 +38,10 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// that nobody wins by its pages.
     ///
     /// Of many, only the first few are sampled for long. After [`LEAST_ROUNDS`], who is certainly behind
-    /// is sampled no more; the others are until it is certain that none of them is faster than the leader by more than half a percent: for
-    /// [`MOST_ROUNDS`] or `within_ns` after the start at most. Contenders that the end of the race
-    /// leaves without a fresh sample keep what they had.
+    /// is sampled no more; the others are until it is certain that none of them is faster than the
+    /// leader by more than half a percent, and none that seems slower may be as fast: for
+    /// [`MOST_ROUNDS`] at most. Contenders that the end of the race leaves without a fresh sample keep
+    /// what they had.
     pub fn confirm(&mut self) -> &[Contender<B::Kernel>] {
         self.sample_afresh(Self::settle);
         self.sort_by_groups();
@@ -50,7 +53,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// that of the first, sorted.
     pub fn compare(&mut self, within_ns: u64) -> Vec<(Schedule, f64)> {
         let until_ns = self.clock.now_ns().saturating_add(within_ns);
-        self.sample_afresh(|race, _| race.clock.now_ns() >= until_ns);
+        self.sample_afresh(|race, _, _| race.clock.now_ns() >= until_ns);
         self.sort_by_groups();
         self.running.iter().map(|it| it.schedule).zip(self.ratios_to_first()).collect()
     }
@@ -70,8 +73,9 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     }
 
     /// Rounds with nothing carried over, until `is_certain` says so after a group of them, or there
-    /// were enough.
-    fn sample_afresh(&mut self, mut is_certain: impl FnMut(&mut Self, usize) -> bool) {
+    /// were enough. It is told how many groups there were, and how long they took.
+    fn sample_afresh(&mut self, mut is_certain: impl FnMut(&mut Self, usize, u64) -> bool) {
+        let start_ns = self.clock.now_ns();
         self.forget_samples();
         for round in 1..=MOST_ROUNDS {
             if round > 1 {
@@ -85,7 +89,8 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
                 self.running.reverse();
                 continue;
             }
-            if is_certain(self, round / GROUP) && round >= LEAST_ROUNDS {
+            let taken_ns = self.clock.now_ns() - start_ns;
+            if is_certain(self, round / GROUP, taken_ns) && round >= LEAST_ROUNDS {
                 break;
             }
         }
@@ -111,29 +116,46 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
 
     /// Finds those that are behind the leader, after so many groups: by their places at first, then
     /// those that are certainly so. Says whether it is certain that nobody is before it.
-    fn settle(&mut self, groups: usize) -> bool {
+    fn settle(&mut self, groups: usize, taken_ns: u64) -> bool {
         let leader = self.leader_us();
         if groups * GROUP < LEAST_ROUNDS {
-            if let Some((_, places)) = PLACES.iter().find(|(when, _)| *when == groups) {
+            let places = self.places(groups, taken_ns);
+            if self.level().count() > places {
                 self.sort_by_groups();
-                self.running.iter_mut().skip(*places).for_each(|it| it.is_settled = true);
+                self.running.iter_mut().skip(places).for_each(|it| it.is_settled = true);
             }
             return false;
         }
         let mut is_certain = true;
         for contender in self.running.iter_mut().filter(|contender| !contender.is_settled) {
-            let [least, _] = median_bounds(&contender.ratios(&leader));
+            let ratios = contender.ratios(&leader);
+            let [least, _] = median_bounds(&ratios);
             contender.is_settled = least > TIE;
-            is_certain &= least >= 1.0 / TIE;
+            is_certain &= least >= 1.0 / TIE && !is_likely_tie(median(&ratios), least);
         }
         is_certain
+    }
+
+    /// How many contenders are to be left after so many groups: those that time is left for until
+    /// [`LEAST_ROUNDS`], as long as all samples so far have taken.
+    fn places(&self, groups: usize, taken_ns: u64) -> usize {
+        let samples: usize = self.running.iter().map(|it| it.samples_us.len()).sum();
+        let left_ns = self.until_ns.saturating_sub(self.clock.now_ns());
+        let rounds = LEAST_ROUNDS - groups * GROUP;
+        let affordable = left_ns as f64 / taken_ns as f64 * samples as f64 / rounds as f64;
+        let many = PLACES.iter().find(|(when, _)| *when == groups).map_or(usize::MAX, |it| it.1);
+        many.min(affordable as usize).max(LEAST_PLACES)
+    }
+
+    /// Those that are still sampled.
+    fn level(&self) -> impl Iterator<Item = &Contender<B::Kernel>> {
+        self.running.iter().filter(|contender| !contender.is_settled)
     }
 
     /// Least samples of whoever is fastest among those that are not behind: by its times over the
     /// mean of all of them in the same groups.
     fn leader_us(&self) -> Vec<f64> {
-        let level: Vec<&Contender<B::Kernel>> =
-            self.running.iter().filter(|contender| !contender.is_settled).collect();
+        let level: Vec<&Contender<B::Kernel>> = self.level().collect();
         let all_us: Vec<Vec<f64>> = level.iter().map(|contender| contender.least_us()).collect();
         let groups = all_us.iter().map(Vec::len).min().unwrap_or(0);
         // As good as the mean: only the order counts.
@@ -160,13 +182,15 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// After a confirmation, lets that of the least rank win among those that are as good as the
     /// first: so repeated tunings agree on one of them. Its order is as before otherwise.
     pub fn prefer(&mut self, rank: impl Fn(&Schedule) -> f64) {
-        let Some(first) = self.running.first().map(Contender::least_us) else { return };
+        let Some(first) = self.running.first() else { return };
+        let (first_us, first_samples_us) = (first.least_us(), first.samples_us.clone());
         let is_tied = |contender: &Contender<B::Kernel>| {
-            let ratios = contender.ratios(&first);
-            let slower = median(&ratios);
-            let [least, _] = median_bounds(&ratios);
-            let likely = if least.is_finite() { LIKELY_TIE } else { POSSIBLE_TIE };
-            !contender.is_settled && (slower <= TIE || (slower <= likely && least <= 1.0))
+            let slower = median(&contender.ratios(&first_us));
+            // While groups are too few to be certain of anything, samples may tell.
+            let groups = median_bounds(&contender.ratios(&first_us))[0];
+            let samples = || median_bounds(&ratios(&contender.samples_us, &first_samples_us))[0];
+            let least = if groups.is_finite() { groups } else { samples() };
+            !contender.is_settled && (slower <= TIE || is_likely_tie(slower, least))
         };
         let tied = self.running.iter().enumerate().filter(|(place, it)| *place == 0 || is_tied(it));
         let ranked = tied.map(|(place, contender)| (place, rank(&contender.schedule)));
@@ -183,6 +207,17 @@ impl<K> Contender<K> {
 
     /// Those over others of the same groups.
     fn ratios(&self, others_us: &[f64]) -> Vec<f64> {
-        self.least_us().iter().zip(others_us).map(|(own, other)| own / other).collect()
+        ratios(&self.least_us(), others_us)
     }
+}
+
+fn ratios(own_us: &[f64], others_us: &[f64]) -> Vec<f64> {
+    own_us.iter().zip(others_us).map(|(own, other)| own / other).collect()
+}
+
+/// Whether who seems slower by more than a tie may be as fast, given its time over the leader's and
+/// what that is at least.
+fn is_likely_tie(slower: f64, least: f64) -> bool {
+    let likely = if least.is_finite() { LIKELY_TIE } else { POSSIBLE_TIE };
+    slower > TIE && slower <= likely && least <= 1.0
 }

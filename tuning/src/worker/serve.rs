@@ -70,8 +70,10 @@ impl Worker {
             return Err(fault);
         }
         let Hello { workload, target, threads, objective, seed, .. } = hello;
-        let bench = HostBench::new(workload, target, *threads, *objective, *seed)
+        let mut bench = HostBench::new(workload, target, *threads, *objective, *seed)
             .map_err(|error| format!("could not start {threads} threads: {error}"))?;
+        #[cfg(unix)]
+        bench.driven_by(std::os::unix::process::parent_id());
         let faults = Faults::from_environment();
         let (workload, target) = (*workload, *target);
         Ok(Self { bench, workload, target, kernels: HashMap::new(), faults })
