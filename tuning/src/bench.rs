@@ -282,10 +282,29 @@ impl HostBench {
     ///
     /// If the kernel is another workload's.
     pub fn time(&mut self, kernel: &mut Prepared, budget: Duration) -> Measurement {
-        let mut tries = self.tries(kernel);
-        tries.gather();
-        let timed = time_block(budget, || tries.run());
+        let timed = self.on_its_threads(kernel, |tries| {
+            tries.gather();
+            time_block(budget, || tries.run())
+        });
         timed.expect("a kernel that was verified runs again")
+    }
+
+    /// Does something with a kernel on a thread of the pool, where there is one, each of them on a core
+    /// of its own: a thread more than run the kernel would look for work on a core of theirs.
+    fn on_its_threads<T: Send>(
+        &mut self,
+        kernel: &mut Prepared,
+        measure: impl FnOnce(&mut Tries<'_>) -> T + Send,
+    ) -> T {
+        let cores = self.cores;
+        let mut tries = self.tries(kernel);
+        match tries.pool {
+            None => measure(&mut tries),
+            Some(pool) => pool.install(|| {
+                let _held = cores.map(|cores| cores.held_by_caller());
+                measure(&mut tries)
+            }),
+        }
     }
 
     fn try_run(&mut self, kernel: &mut Prepared) -> Result<(), RunError> {
@@ -391,8 +410,7 @@ impl Bench for HostBench {
             if retake > 0 && began.elapsed() > LONGEST_RETAKE {
                 break;
             }
-            let _held = self.cores.map(|cores| cores.held_by_caller());
-            let [elapsed, waited] = self.tries(kernel).sample(repeats);
+            let [elapsed, waited] = self.on_its_threads(kernel, |tries| tries.sample(repeats));
             least = least.min(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
             let wakes = repeats.saturating_mul(self.threads as u64 - 1);
             is_quiet = is_undisturbed(elapsed, waited, wakes);

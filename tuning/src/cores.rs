@@ -2,9 +2,9 @@
 //!
 //! Where a block runs on all cores, Linux was seen to leave two of its threads on one of them for
 //! seconds (6.18, a virtual machine of two cores): samples took as long as on one thread, and whether
-//! they did was luck. So the calling thread keeps a core to itself while it takes a sample, and those
-//! of the pool stay on the others. Where there are more cores than threads, the scheduler has a choice
-//! and is left to it.
+//! they did was luck. So the thread of the pool that takes a sample keeps a core to itself meanwhile,
+//! and the others stay on the others. Where there are more cores than threads, the scheduler has a
+//! choice and is left to it.
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::Cores;
@@ -18,7 +18,6 @@ mod linux {
     /// All cores that the process may use, one of them for the caller.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Cores {
-        all: CpuSet,
         callers: CpuSet,
         others: CpuSet,
     }
@@ -35,28 +34,29 @@ mod linux {
             let (mut callers, mut others) = (CpuSet::new(), all);
             callers.set(first);
             others.unset(first);
-            Some(Self { all, callers, others })
+            Some(Self { callers, others })
         }
 
-        /// Keeps the calling thread off the caller's core. A system that refuses leaves it where it is.
+        /// Keeps the calling thread, one of the pool, off the caller's core. A system that refuses leaves
+        /// it where it is.
         pub(crate) fn leave_to_caller(&self) {
             let _ = sched_setaffinity(None, &self.others);
         }
 
-        /// Keeps the calling thread on the caller's core until the guard is gone.
+        /// Keeps the calling thread, one of the pool, on the caller's core until the guard is gone.
         pub(crate) fn held_by_caller(&self) -> impl Drop + use<> {
             let _ = sched_setaffinity(None, &self.callers);
-            Held { all: self.all }
+            Held { cores: *self }
         }
     }
 
     struct Held {
-        all: CpuSet,
+        cores: Cores,
     }
 
     impl Drop for Held {
         fn drop(&mut self) {
-            let _ = sched_setaffinity(None, &self.all);
+            self.cores.leave_to_caller();
         }
     }
 
@@ -69,23 +69,24 @@ mod linux {
         }
 
         #[test]
-        fn the_caller_has_its_core_alone_and_gets_the_others_back() {
+        fn the_caller_has_a_core_alone_for_a_while() {
             let all = allowed();
             let Some(cores) = Cores::divided_among(all.count() as usize) else {
                 assert_eq!(all.count(), 1);
                 return;
             };
-            let held = cores.held_by_caller();
-            let callers = allowed();
-            assert_eq!(callers.count(), 1);
-            let helper = std::thread::spawn(move || {
+            let of_pool = std::thread::spawn(move || {
                 cores.leave_to_caller();
-                allowed()
+                let before = allowed();
+                let held = cores.held_by_caller();
+                let meanwhile = allowed();
+                drop(held);
+                [before, meanwhile, allowed()]
             });
-            let others = helper.join().expect("it ends");
-            assert_eq!(others.count(), all.count() - 1);
-            assert!((0..CpuSet::MAX_CPU).all(|core| !(callers.is_set(core) && others.is_set(core))));
-            drop(held);
+            let [before, meanwhile, after] = of_pool.join().expect("it ends");
+            assert_eq!([before.count(), meanwhile.count()], [all.count() - 1, 1]);
+            assert!((0..CpuSet::MAX_CPU).all(|it| !(before.is_set(it) && meanwhile.is_set(it))));
+            assert_eq!(after, before);
             assert_eq!(allowed(), all);
         }
 

@@ -210,6 +210,39 @@ fn of_many_only_the_first_few_are_sampled_for_long() {
     assert_eq!(counts, [16, 16, 16], "{samples:?}");
 }
 
+#[test]
+fn in_little_time_few_are_sampled_for_long() {
+    // A tenth of a percent apart; 48 rounds of all would take 200 ms.
+    let times: Vec<u64> = (0..40).map(|i| 100_000 + 100 * i).collect();
+    let (all, true_ns) = timed(&times);
+    let noise = Noise { jitter: 0.01, ..Noise::default() };
+    let mut bench = FakeBench::new(noise, 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for &schedule in &all {
+        assert!(race.enter(schedule, schedule).is_none());
+    }
+    race.set_until(clock.now_ns() + 60_000_000);
+    race.confirm();
+    assert!(race.is_over());
+    let samples = samples(race.running());
+    assert!(samples[0] >= LEAST_ROUNDS - GROUP, "{samples:?}");
+    assert!(samples.iter().all(|samples| *samples >= GROUP), "{samples:?}");
+}
+
+#[test]
+fn what_samples_cost_beside_their_length_is_known() {
+    let (all, true_ns) = timed(&[100_000, 100_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    bench.gather_ns = 300_000;
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for &schedule in &all {
+        assert!(race.enter(schedule, schedule).is_none());
+    }
+    assert_eq!(race.overhead(), 4.0);
+}
+
 fn samples<K>(contenders: &[Contender<K>]) -> Vec<usize> {
     contenders.iter().map(|contender| contender.measurement().samples as usize).collect()
 }

@@ -299,4 +299,18 @@ mod tests {
         let nothing = Usage::of("", "", "").over(&Usage::of("", "", ""), Duration::from_secs(1));
         assert_eq!(nothing.contamination(1), None);
     }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_the_driver_uses_is_counted_in() {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(100) {
+            std::hint::spin_loop();
+        }
+        let alone = Usage::now().own_s.expect("Linux tells");
+        // Its own driver: all is counted twice.
+        let twice = Usage::with(std::process::id()).own_s.expect("Linux tells");
+        assert!(alone > 0.0 && twice >= 2.0 * alone, "{alone} {twice}");
+        assert_eq!(Usage::with(u32::MAX).own_s.map(|own| own < twice), Some(true));
+    }
 }

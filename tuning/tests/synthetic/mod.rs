@@ -63,6 +63,8 @@ pub struct FakeBench<F> {
     /// Whether a schedule that has run so often crashes now.
     pub crashes: fn(&Schedule, usize) -> bool,
     pub repeatable: bool,
+    /// Time before each sample that does not count.
+    pub gather_ns: u64,
     /// A second speed, as of a core whose frequency changes: how much slower, and how long each
     /// lasts.
     pub second_speed: Option<(f64, u64)>,
@@ -92,6 +94,7 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
             verified_again: Vec::new(),
             crashes: |_, _| false,
             repeatable: true,
+            gather_ns: 0,
             second_speed: None,
             places: HashMap::new(),
             moves: true,
@@ -165,6 +168,7 @@ impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
         if (self.crashes)(kernel, self.runs_of(kernel)) {
             return Err(Outcome::Crashed("SIGSEGV".to_owned()));
         }
+        self.clock.advance(self.gather_ns);
         let start = self.clock.now_ns();
         for _ in 0..repeats {
             self.run(kernel);
