@@ -8,8 +8,10 @@ use std::sync::OnceLock;
 use super::Database;
 
 /// File stem of the CPU model, and the text of its file.
-const FILES: &[(&str, &str)] =
-    &[("genuineintel-6-167-1", include_str!("shipped/genuineintel-6-167-1.toml"))];
+const FILES: &[(&str, &str)] = &[
+    ("authenticamd-25-17-1", include_str!("shipped/authenticamd-25-17-1.toml")),
+    ("genuineintel-6-167-1", include_str!("shipped/genuineintel-6-167-1.toml")),
+];
 
 pub(super) fn find(file_stem: &str) -> Option<Database> {
     all().find(|database| database.cpu().file_stem() == file_stem)
