@@ -417,6 +417,7 @@ fn few_rounds_that_agree_are_no_tie() {
     let slower = preferred([30_000_000, 31_000_000], quiet, 12);
     assert!(slower <= 5, "{slower}");
     let noisy = Noise { jitter: 0.1, ..Noise::default() };
+    // By chance it would be half.
     let equal = preferred([30_000_000, 30_000_000], noisy, 12);
-    assert!(equal >= 90, "{equal}");
+    assert!(equal >= 75, "{equal}");
 }
