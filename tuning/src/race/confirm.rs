@@ -117,7 +117,6 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// Finds those that are behind the leader, after so many groups: by their places at first, then
     /// those that are certainly so. Says whether it is certain that nobody is before it.
     fn settle(&mut self, groups: usize, taken_ns: u64) -> bool {
-        let leader = self.leader_us();
         if groups * GROUP < LEAST_ROUNDS {
             let places = self.places(groups, taken_ns);
             if self.level().count() > places {
@@ -126,6 +125,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
             }
             return false;
         }
+        let leader = self.leader_us();
         let mut is_certain = true;
         for contender in self.running.iter_mut().filter(|contender| !contender.is_settled) {
             let ratios = contender.ratios(&leader);
@@ -185,9 +185,10 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         let Some(first) = self.running.first() else { return };
         let (first_us, first_samples_us) = (first.least_us(), first.samples_us.clone());
         let is_tied = |contender: &Contender<B::Kernel>| {
-            let slower = median(&contender.ratios(&first_us));
+            let of_groups = contender.ratios(&first_us);
+            let slower = median(&of_groups);
             // While groups are too few to be certain of anything, samples may tell.
-            let groups = median_bounds(&contender.ratios(&first_us))[0];
+            let groups = median_bounds(&of_groups)[0];
             let samples = || median_bounds(&ratios(&contender.samples_us, &first_samples_us))[0];
             let least = if groups.is_finite() { groups } else { samples() };
             !contender.is_settled && (slower <= TIE || is_likely_tie(slower, least))
