@@ -138,6 +138,14 @@ pub struct HostBench {
     watch: Watch,
 }
 
+/// The threads that a bench runs on could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("could not start {threads} threads: {source}")]
+pub struct PoolError {
+    threads: usize,
+    source: rayon::ThreadPoolBuildError,
+}
+
 /// A kernel with packed weights and scratch of its own.
 #[derive(Debug)]
 pub struct Prepared {
@@ -158,12 +166,13 @@ impl HostBench {
         threads: usize,
         objective: Objective,
         seed: u64,
-    ) -> Result<Self, rayon::ThreadPoolBuildError> {
+    ) -> Result<Self, PoolError> {
         let cores = Cores::divided_among(threads);
         let pool = if threads > 1 {
             let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
             let leave = move |_| cores.iter().for_each(Cores::leave_to_caller);
-            Some(builder.start_handler(leave).build()?)
+            let pool = builder.start_handler(leave).build();
+            Some(pool.map_err(|source| PoolError { threads, source })?)
         } else {
             None
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dsconv::{Measurement, Objective};
 use dsconv_kernels::{Schedule, Target, Workload};
 
-use crate::bench::HostBench;
+use crate::bench::{HostBench, PoolError};
 use crate::measure::SystemClock;
 use crate::race::Race;
 use crate::trial::Outcome;
@@ -27,13 +27,8 @@ pub struct Compared {
 #[non_exhaustive]
 pub enum CompareError {
     /// The pool of threads could not be started.
-    #[error("could not start {threads} threads: {source}")]
-    Pool {
-        /// Threads that were asked for.
-        threads: usize,
-        /// Why not.
-        source: rayon::ThreadPoolBuildError,
-    },
+    #[error(transparent)]
+    Pool(#[from] PoolError),
     /// A schedule is illegal or wrong.
     #[error("{schedule}: {outcome}")]
     Failed {
@@ -72,8 +67,7 @@ pub fn side_by_side(
     schedules: &[Schedule],
     within: Duration,
 ) -> Result<Vec<Compared>, CompareError> {
-    let mut bench = HostBench::new(workload, target, threads, Objective::Warm, 0)
-        .map_err(|source| CompareError::Pool { threads, source })?;
+    let mut bench = HostBench::new(workload, target, threads, Objective::Warm, 0)?;
     let clock = SystemClock::start();
     let mut race = Race::new(&mut bench, &clock, u64::MAX);
     let mut met = HashSet::new();

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A [`SearchSpace`] holds the legal schedules, a [`Strategy`] proposes some of them, a
-//! [`Bench`] compiles, verifies and runs them, a [`Race`] times them,
+//! [`Bench`] compiles, verifies and runs them, a [`Race`](race::Race) times them,
 //! and the best few meet the untuned default once more before one becomes the record:
 //!
 //! ```text
@@ -43,12 +43,10 @@
 use std::time::Duration;
 
 use dsconv::{Objective, Record};
-use dsconv_kernels::{CheckedSchedule, Schedule, Target, Workload, cost};
+use dsconv_kernels::{Schedule, Target, Workload, cost};
 
-use bench::{Bench, HostBench};
-use measure::{Clock, SystemClock};
-use progress::{Conclusion, Progress};
-use race::{Contender, LEAST_ROUNDS, Race};
+use bench::{Bench, HostBench, PoolError};
+use measure::SystemClock;
 use worker::{Program, WorkerBench, WorkerError};
 
 pub mod batch;
@@ -57,12 +55,14 @@ mod compare;
 pub mod contention;
 mod cores;
 pub mod data;
+mod driver;
 mod effort;
 mod fate;
 pub mod journal;
 pub mod landscape;
 pub mod machine;
 pub mod measure;
+mod observe;
 pub mod peak;
 mod progress;
 pub mod race;
@@ -74,33 +74,14 @@ mod warm;
 pub mod worker;
 
 pub use compare::{CompareError, Compared, side_by_side};
+pub use driver::search;
 pub use effort::{Effort, UnknownEffort};
+pub use observe::{Observer, Phase, Quiet, Status, StopReason};
 pub use space::{SearchSpace, SpaceSummary};
 pub use strategy::{Experience, Learned, Strategy, StrategyKind, UnknownStrategy};
 pub use trial::{Outcome, Trial};
 pub use verify::Mismatch;
 pub use warm::first_schedules;
-
-/// Schedules that race each other at once.
-const BATCH: usize = 8;
-/// Winners of a race that run in the next one, and in the confirmation.
-const FINALISTS: usize = 3;
-/// Losers by little that come back for the confirmation: no more than these, which is enough even
-/// where 5 samples cannot tell most of the space apart, and no more than a round of this length holds
-/// or than there is time to sample, but for a few.
-const MOST_SECONDS: usize = 64;
-const LEAST_SECONDS: usize = 2;
-const SECONDS_NS: u64 = 20_000_000;
-/// Confirmations at most, where others are contaminated.
-const MOST_CONFIRMATIONS: usize = 2;
-/// Part of the budget that is kept for the confirmation at most, one in so many, and contenders that
-/// it should last for. What the search leaves is the confirmation's, too.
-const CONFIRM_SHARE: u64 = 4;
-const CONFIRMED: u64 = 16;
-/// Part of the budget that is kept for verifying again at most.
-const SECOND_LOOK_SHARE: u64 = 3;
-/// Schedules of a record, which are verified again: winner and runner-up.
-const STORED: usize = 2;
 
 /// Part by which a trial must be faster than the best before it to count as a gain.
 pub const GAIN: f64 = 0.005;
@@ -148,91 +129,6 @@ impl Default for TuneOptions {
     }
 }
 
-/// Told of progress while tuning.
-pub trait Observer {
-    /// The space is known; nothing has been tried.
-    fn started(&mut self, _space: &SpaceSummary) {}
-
-    /// A schedule was verified, has a first sample and takes part in a race. Its fate follows.
-    fn entered(&mut self, _trial: &Trial, _status: &Status) {}
-
-    /// A schedule's fate is known. Those of one race are reported together.
-    fn trial(&mut self, _trial: &Trial, _status: &Status) {}
-
-    /// A schedule that was to be stored failed when it was verified again. It was reported as
-    /// measured before.
-    fn refuted(&mut self, _trial: &Trial, _status: &Status) {}
-
-    /// The search is over and the confirmation begins.
-    fn confirming(&mut self, _status: &Status) {}
-
-    /// Asked before each candidate; `true` ends the search, keeping the best so far.
-    fn is_cancelled(&mut self) -> bool {
-        false
-    }
-}
-
-/// The observer that does nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Quiet;
-
-impl Observer for Quiet {}
-
-/// How far tuning is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Status {
-    /// Schedules tried.
-    pub trials: u64,
-    /// Lowest median so far, in microseconds.
-    pub best_us: Option<f64>,
-    /// Time since the start.
-    pub elapsed: Duration,
-    /// Time for everything.
-    pub budget: Duration,
-    /// What is left of it.
-    pub remaining: Duration,
-    /// What is going on.
-    pub phase: Phase,
-}
-
-/// What tuning is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Phase {
-    /// Trying schedules.
-    Search,
-    /// Timing the best few and the untuned default side by side.
-    Confirm,
-}
-
-/// Why the search ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StopReason {
-    /// The strategy has nothing left to propose.
-    Exhausted,
-    /// The time is up.
-    Budget,
-    /// The number of trials is reached.
-    MaxTrials,
-    /// So many trials brought no gain.
-    Plateau,
-    /// The observer asked for it.
-    Cancelled,
-}
-
-impl std::fmt::Display for StopReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Exhausted => "the whole space was tried",
-            Self::Budget => "the budget was used up",
-            Self::MaxTrials => "the number of trials was reached",
-            Self::Plateau => "further trials brought no gain",
-            Self::Cancelled => "cancelled",
-        })
-    }
-}
-
 /// What tuning found.
 #[derive(Clone, Debug)]
 pub struct Tuned {
@@ -268,13 +164,8 @@ pub enum TuneError {
     #[error("tuning needs at least one thread")]
     NoThreads,
     /// The pool of threads could not be started.
-    #[error("could not start {threads} threads: {source}")]
-    Pool {
-        /// Threads that were asked for.
-        threads: usize,
-        /// Why not.
-        source: rayon::ThreadPoolBuildError,
-    },
+    #[error(transparent)]
+    Pool(#[from] PoolError),
     /// The worker process could not be started.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -303,8 +194,7 @@ pub fn tune(
 ) -> Result<Tuned, TuneError> {
     let TuneOptions { threads, objective, seed, .. } = *options;
     tune_on(workload, target, options, observer, || {
-        HostBench::new(workload, target, threads, objective, seed)
-            .map_err(|source| TuneError::Pool { threads, source })
+        Ok(HostBench::new(workload, target, threads, objective, seed)?)
     })
 }
 
@@ -345,188 +235,4 @@ fn tune_on<B: Bench>(
     let mut strategy = strategy.build_from(&space, default.schedule(), *seed, learned);
     let mut bench = bench()?;
     search(&default, space.summary(), options, &mut *strategy, &mut bench, &clock, observer)
-}
-
-/// The driver behind [`tune`], on any bench and by any clock: proposes, checks, compiles,
-/// verifies, races and observes, then confirms. The budget counts from the clock's zero.
-///
-/// # Errors
-///
-/// Returns [`TuneError::Default`] if `default` fails.
-pub fn search<B: Bench, C: Clock>(
-    default: &CheckedSchedule,
-    space: &SpaceSummary,
-    options: &TuneOptions,
-    strategy: &mut dyn Strategy,
-    bench: &mut B,
-    clock: &C,
-    observer: &mut dyn Observer,
-) -> Result<Tuned, TuneError> {
-    let (workload, target) = (default.workload(), default.target());
-    let schedule = *default.schedule();
-    let budget_ns = u64::try_from(options.budget.as_nanos()).unwrap_or(u64::MAX);
-    let mut progress = Progress::new(options, clock, observer);
-    progress.started(space);
-
-    // The default is tried whatever the time.
-    let mut race = Race::new(bench, clock, u64::MAX);
-    let failed = |outcome| TuneError::Default { schedule, outcome };
-    let kernel = race.prepare(default).map_err(failed)?;
-    // What is to be stored is verified again at the end.
-    let until_ns = budget_ns - race.second_look_ns().min(budget_ns / SECOND_LOOK_SHARE);
-    race.set_until(until_ns);
-    if let Some(lost) = race.enter(schedule, kernel) {
-        return Err(failed(lost.trial().outcome));
-    }
-    race.run();
-    progress.report_new(strategy, race.running());
-    readmit_resumed(&mut race, &mut progress, strategy, default);
-
-    let mut first: Vec<Schedule> = options
-        .first
-        .iter()
-        .filter(|first| first.check(workload, target).is_ok())
-        .copied()
-        .collect();
-    // The default may lose a race, but it comes back for the confirmation; and so do those that
-    // lost by less than noise.
-    let mut lost_default = None;
-    let mut seconds: Vec<(f64, Contender<B::Kernel>)> = Vec::new();
-    let stopped = loop {
-        let count = progress.trials_left().min(BATCH);
-        let mut proposed: Vec<Schedule> = first.drain(..count.min(first.len())).collect();
-        if proposed.is_empty() {
-            proposed = strategy.propose(count);
-        }
-        if proposed.is_empty() {
-            break progress.why_none_proposed();
-        }
-        progress.retain_new(&mut proposed);
-        if proposed.is_empty() {
-            continue;
-        }
-        race.mark_incumbents();
-        race.set_until(until_ns - confirmation_ns(&race, until_ns));
-        let mut lost = Vec::new();
-        let mut stop = None;
-        for schedule in proposed {
-            stop = progress.stop_reason(race.is_over());
-            if stop.is_some() {
-                break;
-            }
-            let kernel = schedule
-                .check(workload, target)
-                .map_err(Outcome::Illegal)
-                .and_then(|checked| race.prepare(&checked));
-            match kernel {
-                Ok(kernel) => match race.enter(schedule, kernel) {
-                    Some(contender) => lost.push(contender),
-                    None => progress.entered(race.running()),
-                },
-                Err(outcome) => progress.report(strategy, Trial { schedule, outcome }),
-            }
-        }
-        lost.extend(race.run());
-        lost.extend(race.keep_best(FINALISTS));
-        progress.report_new(strategy, race.running());
-        progress.report_new(strategy, &lost);
-        for contender in lost {
-            if contender.schedule == schedule {
-                lost_default = Some(contender);
-            } else if let Some(behind) = race.closeness(&contender) {
-                seconds.push((behind, contender));
-            }
-        }
-        keep_closest(&mut seconds, SECONDS_NS);
-        if let Some(reason) = stop {
-            break reason;
-        }
-    };
-
-    let is_default = |contender: &Contender<B::Kernel>| contender.schedule == schedule;
-    progress.confirming();
-    race.set_until(until_ns);
-    // Few with enough samples are better than many with too few. Moving takes as long as sampling.
-    let left_ns = until_ns.saturating_sub(clock.now_ns()) as f64;
-    let round_ns = left_ns / (2.0 * race.overhead() * LEAST_ROUNDS as f64);
-    keep_closest(&mut seconds, SECONDS_NS.min(round_ns as u64));
-    seconds.into_iter().for_each(|(_, second)| race.readmit(second));
-    lost_default.into_iter().for_each(|default| race.readmit(default));
-    let contaminated = confirm(&mut race);
-    race.prefer(|schedule| {
-        let checked = schedule.check(workload, target);
-        checked.map_or(f64::INFINITY, |it| cost::estimate(&it, options.threads).cycles())
-    });
-    let refuted = race.verify_best(STORED);
-    refuted.iter().for_each(|contender| progress.refute(contender.trial()));
-    if let Some(refuted) = refuted.iter().find(|contender| is_default(contender)) {
-        return Err(failed(refuted.trial().outcome));
-    }
-    if race.running().is_empty() {
-        race.verify_alone(default).map_err(failed)?;
-    }
-    let trials = race.running().iter().map(Contender::trial);
-    let ranking: Vec<(Trial, f64)> = trials.zip(race.times_us()).collect();
-    let learned = strategy.learned();
-    let result = Conclusion { space: space.clone(), stopped, contaminated, learned };
-    Ok(progress.finish(ranking, default, result))
-}
-
-/// Keeps the closest of those that lost by little, as many as a round of so long holds.
-fn keep_closest<K>(seconds: &mut Vec<(f64, Contender<K>)>, most_ns: u64) {
-    seconds.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-    let mut round_ns = 0;
-    let fits = |(_, second): &&(f64, Contender<K>)| {
-        round_ns += second.sample_ns();
-        round_ns <= most_ns
-    };
-    let fitting = seconds.iter().take_while(fits).count();
-    seconds.truncate(fitting.clamp(LEAST_SECONDS, MOST_SECONDS));
-}
-
-/// Confirms, and again where something else used the machine meanwhile. Tells what did so in the
-/// last attempt; in the search, where no time is left for one and its samples have to do.
-fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
-    let while_searching = race.contamination();
-    let is_over = race.is_over();
-    race.confirm();
-    if is_over {
-        return while_searching;
-    }
-    let mut contaminated = race.contamination();
-    for _ in 1..MOST_CONFIRMATIONS {
-        if contaminated.is_none() || race.is_over() {
-            break;
-        }
-        race.confirm();
-        contaminated = race.contamination();
-    }
-    contaminated
-}
-
-/// Takes note of the trials of an earlier run, and lets the best of them race again.
-fn readmit_resumed<B: Bench, C: Clock>(
-    race: &mut Race<'_, B, C>,
-    progress: &mut Progress<'_, C>,
-    strategy: &mut dyn Strategy,
-    default: &CheckedSchedule,
-) {
-    let mut best = progress.resume(strategy);
-    best.retain(|schedule| schedule != default.schedule());
-    for schedule in best.into_iter().take(FINALISTS) {
-        if race.is_over() {
-            return;
-        }
-        let checked = schedule.check(default.workload(), default.target());
-        let kernel = checked.map_err(Outcome::Illegal).and_then(|checked| race.prepare(&checked));
-        if let Ok(kernel) = kernel {
-            race.enter(schedule, kernel);
-        }
-    }
-}
-
-/// Time to keep for the confirmation: each of its samples has a run before it that does not count.
-fn confirmation_ns<B: Bench, C: Clock>(race: &Race<'_, B, C>, budget_ns: u64) -> u64 {
-    let wanted = race.sample_ns().saturating_mul(2 * CONFIRMED * LEAST_ROUNDS as u64);
-    wanted.min(budget_ns / CONFIRM_SHARE)
 }

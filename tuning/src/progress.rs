@@ -7,11 +7,12 @@ use dsconv::{Provenance, Record, RunnerUp};
 use dsconv_kernels::{CheckedSchedule, Schedule};
 
 use crate::measure::Clock;
+use crate::observe::{Observer, Phase, Status, StopReason};
 use crate::race::Contender;
 use crate::space::SpaceSummary;
 use crate::strategy::{Learned, Strategy};
 use crate::trial::Trial;
-use crate::{GAIN, Observer, Phase, Status, StopReason, TuneOptions, Tuned};
+use crate::{GAIN, TuneOptions, Tuned};
 
 /// What is known at the end beside the trials.
 pub(crate) struct Conclusion {

@@ -71,7 +71,7 @@ impl Worker {
         }
         let Hello { workload, target, threads, objective, seed, .. } = hello;
         let mut bench = HostBench::new(workload, target, *threads, *objective, *seed)
-            .map_err(|error| format!("could not start {threads} threads: {error}"))?;
+            .map_err(|error| error.to_string())?;
         #[cfg(unix)]
         bench.driven_by(std::os::unix::process::parent_id());
         let faults = Faults::from_environment();

@@ -102,7 +102,7 @@ impl Proof {
             .map(|seed| HostBench::new(&workload, &target, threads, objective, seed))
             .into_iter()
             .collect::<Result<_, _>>()
-            .map_err(|error| Fate::Unchecked(format!("{threads} threads do not start: {error}")))?;
+            .map_err(|error| Fate::Unchecked(error.to_string()))?;
         let mut proof = Self { workload, target, threads, benches };
         proof.kernel(record.schedule).map_err(Fate::Broken)?;
         Ok(proof)
