@@ -26,7 +26,7 @@ const SECONDS_NS: u64 = 20_000_000;
 const MOST_CONFIRMATIONS: usize = 2;
 /// Part of the budget that is kept for the confirmation at most, one in so many, and contenders that
 /// it should last for. What the search leaves is the confirmation's, too.
-const CONFIRM_SHARE: u64 = 4;
+const CONFIRM_SHARE: u64 = 2;
 const CONFIRMED: u64 = 16;
 /// Part of the budget that is kept for verifying again at most.
 const SECOND_LOOK_SHARE: u64 = 3;
