@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 use crate::contention::{RunQueue, Samples, Watch, is_undisturbed};
 use crate::cores::Cores;
 use crate::data::Tensors;
-use crate::measure::time_block;
+use crate::measure::{time_block, until_warm};
 use crate::trial::Outcome;
 use crate::verify::{Guarded, Mismatch, Oracle, SecondLook};
 
@@ -93,16 +93,6 @@ pub trait Bench {
 const MOST_RETAKES: usize = 3;
 /// Time after which it is not: on a busy machine a long sample always waits at some moment.
 const LONGEST_RETAKE: Duration = Duration::from_millis(10);
-
-/// A run this long is its own warm-up: what is in the caches when it starts makes no difference, since
-/// it fills them many times over.
-const SELF_WARMING: Duration = Duration::from_millis(10);
-
-/// A run that takes at least this part of the time of the one before began with warm caches.
-const STEADY: f64 = 0.9;
-
-/// Runs until one must be warm.
-const MOST_WARM_UPS: usize = 5;
 
 /// Time that a sample waits for its threads.
 const LONGEST_GATHERING: Duration = Duration::from_millis(5);
@@ -380,31 +370,12 @@ impl Tries<'_> {
         self.evict();
         self.gather();
         if self.eviction.is_empty() {
-            let warm = self.warm_up();
+            let warm = until_warm(|| self.timed(1));
             if repeats == 1 {
                 return warm;
             }
         }
         self.timed(repeats)
-    }
-
-    /// Runs until a run is hardly faster than the one before, and gives the time of the last: other
-    /// kernels ran since, with weights of their own. One run brings into the second-level cache what fits
-    /// there. Of what does not, a third-level cache keeps only what it has seen to come back, so that
-    /// two or three runs more are slow, some kernels' more than others' (Intel Xeon: 4 MiB of weights, in
-    /// us: 919, 796, 597, 561, 557; and 1227, 665, 644 where one run reads them twice).
-    fn warm_up(&mut self) -> [Duration; 2] {
-        let mut last = self.timed(1);
-        for _ in 1..MOST_WARM_UPS {
-            if last[0] >= SELF_WARMING {
-                break;
-            }
-            let before = std::mem::replace(&mut last, self.timed(1));
-            if last[0] >= before[0].mul_f64(STEADY) {
-                break;
-            }
-        }
-        last
     }
 
     fn timed(&mut self, repeats: u64) -> [Duration; 2] {

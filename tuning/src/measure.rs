@@ -17,6 +17,13 @@ use dsconv::Measurement;
 const SAMPLE_NS: u64 = 50_000;
 /// Runs in a sample at most.
 const MOST_REPEATS: u64 = 10_000;
+/// A run this long is its own warm-up: what is in the caches when it starts makes no difference, since
+/// it fills them many times over.
+const SELF_WARMING: Duration = Duration::from_millis(10);
+/// A run that takes at least this part of the time of the one before began with warm caches.
+const STEADY: f64 = 0.9;
+/// Runs of which the last must be warm.
+const MOST_WARM_UPS: usize = 5;
 
 /// Time since some fixed moment.
 pub trait Clock {
@@ -167,6 +174,27 @@ pub(crate) fn is_too_short(sample_ns: u64, repeats: u64) -> bool {
     sample_ns < SAMPLE_NS / 2 && repeats < MOST_REPEATS
 }
 
+/// Runs until a run is hardly faster than the one before, and gives what the last one did: the time it
+/// took, and what of that it waited for a core.
+///
+/// After another kernel, one run brings into the second-level cache what fits there. Of what does not,
+/// a third-level cache keeps only what it has seen to come back, so that two or three runs more are
+/// slow, some kernels' more than others'. On an Intel Xeon with 4 MiB of weights runs took 919, 796,
+/// 597, 561, 557 us one after the other, and 1227, 665, 644 where one run reads the weights twice.
+pub(crate) fn until_warm(mut run: impl FnMut() -> [Duration; 2]) -> [Duration; 2] {
+    let mut last = run();
+    for _ in 1..MOST_WARM_UPS {
+        if last[0] >= SELF_WARMING {
+            break;
+        }
+        let before = std::mem::replace(&mut last, run());
+        if last[0] >= before[0].mul_f64(STEADY) {
+            break;
+        }
+    }
+    last
+}
+
 pub(crate) fn per_run_us(sample_ns: u64, repeats: u64) -> f64 {
     sample_ns as f64 / repeats as f64 / 1_000.0
 }
@@ -174,6 +202,28 @@ pub(crate) fn per_run_us(sample_ns: u64, repeats: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_is_warm_once_a_run_is_hardly_faster_than_the_one_before() {
+        for (runs_us, taken) in [
+            (&[685, 663, 600][..], 2),
+            (&[1227, 665, 644, 600], 3),
+            (&[919, 796, 597, 561, 557], 4),
+            // Interrupted at first, or in the middle.
+            (&[900, 600, 600, 500], 3),
+            (&[600, 900, 500], 2),
+            // Long enough by itself.
+            (&[18_000, 9_000], 1),
+            (&[30_000, 9_000, 5_000], 1),
+            // It has to end some time.
+            (&[32, 16, 8, 4, 2, 1], 5),
+        ] {
+            let mut next = runs_us.iter().map(|us| [Duration::from_micros(*us), Duration::ZERO]);
+            let [last, _] = until_warm(|| next.next().expect("it stops before"));
+            assert_eq!(runs_us.len() - next.len(), taken, "{runs_us:?}");
+            assert_eq!(last, Duration::from_micros(runs_us[taken - 1]), "{runs_us:?}");
+        }
+    }
 
     #[test]
     fn the_median_of_an_odd_number_is_the_middle_one() {
