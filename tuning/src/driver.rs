@@ -211,7 +211,7 @@ fn readmit_resumed<B: Bench, C: Clock>(
     }
 }
 
-/// Time to keep for the confirmation: each of its samples has a run before it that does not count.
+/// Time to keep for the confirmation: most of its samples have one run before them that does not count.
 fn confirmation_ns<B: Bench, C: Clock>(race: &Race<'_, B, C>, budget_ns: u64) -> u64 {
     let wanted = race.sample_ns().saturating_mul(2 * CONFIRMED * LEAST_ROUNDS as u64);
     wanted.min(budget_ns / CONFIRM_SHARE)

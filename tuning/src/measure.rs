@@ -177,9 +177,9 @@ pub(crate) fn is_too_short(sample_ns: u64, repeats: u64) -> bool {
 /// Runs until a run is hardly faster than the one before, and gives what the last one did: the time it
 /// took, and what of that it waited for a core.
 ///
-/// After another kernel, one run brings into the second-level cache what fits there. Of what does not,
-/// a third-level cache keeps only what it has seen to come back, so that two or three runs more are
-/// slow, some kernels' more than others'. On an Intel Xeon with 4 MiB of weights runs took 919, 796,
+/// After another kernel, one run brings into the second-level cache what fits there. What does not comes
+/// from the third-level one only some runs later, as if that kept what it had seen to come back; this
+/// costs some kernels more than others. On an Intel Xeon with 4 MiB of weights runs took 919, 796,
 /// 597, 561, 557 us one after the other, and 1227, 665, 644 where one run reads the weights twice.
 pub(crate) fn until_warm(mut run: impl FnMut() -> [Duration; 2]) -> [Duration; 2] {
     let mut last = run();

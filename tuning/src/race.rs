@@ -162,7 +162,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.running.iter().map(Contender::sample_ns).max().unwrap_or(0)
     }
 
-    /// How many times its own length a sample takes with all that comes before it: a run to warm up,
+    /// How many times its own length a sample takes with all that comes before it: runs to warm up,
     /// threads that gather, others that have to be waited for.
     pub fn overhead(&self) -> f64 {
         self.spent_ns as f64 / self.sampled_ns.max(1) as f64

@@ -47,7 +47,7 @@ fn schedules(tuned: &Tuned, seed: u64) -> Vec<Schedule> {
     tried.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     let best_us = tried.first().map_or(1.0, |(us, _)| *us);
     let round_us = COMPARISON.as_secs_f64() * 1e6 / LEAST_ROUNDS as f64;
-    // Each sample has a run before it that is not counted.
+    // Most samples have one run before them that is not counted.
     let count = ((round_us / (2.0 * best_us.max(50.0))) as usize).clamp(MOST / 8, MOST);
     let (best, rest) = tried.split_at(tried.len().min(count / 2));
     let mut rng = StdRng::seed_from_u64(seed);
