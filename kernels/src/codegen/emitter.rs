@@ -2,13 +2,12 @@
 //!
 //! Everything is emitted in the order in which it shall run; backends keep that order.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use clif_wide::intrinsics::Intrinsic;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
-    Block, BlockArg, FuncRef, InstBuilder, MemFlagsData, Type, Value, types,
+    Block, BlockArg, FuncRef, InstBuilder, MemFlags, MemFlagsData, Opcode, Type, Value, types,
 };
 use cranelift_frontend::FunctionBuilder;
 
@@ -78,8 +77,10 @@ pub(super) struct Emitter<'a> {
     pub(super) lanes: usize,
     /// Whether the target has fused multiply-add.
     fma: bool,
-    /// Intrinsics that the function has declared, by their lanes.
-    intrinsics: HashMap<(Intrinsic, usize), FuncRef>,
+    /// Flags of all loads and stores.
+    flags: MemFlags,
+    /// Intrinsics that the function has declared, by their lanes: a few.
+    intrinsics: Vec<((Intrinsic, usize), FuncRef)>,
     /// Constants of the block at hand, by their lanes and bits. The wide backend makes them anew at
     /// each use.
     constants: Vec<((usize, u32), Value)>,
@@ -88,12 +89,14 @@ pub(super) struct Emitter<'a> {
 impl<'a> Emitter<'a> {
     pub(super) fn new(builder: FunctionBuilder<'a>, target: &Target) -> Self {
         let wide = target.isa.wide().is_some();
+        let flags = builder.func.dfg.mem_flags.insert_unchecked(MemFlagsData::new().with_notrap());
         Self {
             builder,
             wide,
             lanes: target.lanes.into(),
             fma: target.isa.has_fma(),
-            intrinsics: HashMap::new(),
+            flags,
+            intrinsics: Vec::new(),
             constants: Vec::new(),
         }
     }
@@ -224,10 +227,17 @@ impl<'a> Emitter<'a> {
         lanes: usize,
         arguments: &[Value],
     ) -> Option<Value> {
-        let function = *self.intrinsics.entry((intrinsic, lanes)).or_insert_with(|| {
-            let imported = intrinsic.import(self.builder.func, vector_type(lanes));
-            imported.expect("the vectors are wide enough")
-        });
+        let what = (intrinsic, lanes);
+        let known = self.intrinsics.iter().find(|(known, _)| *known == what);
+        let function = match known {
+            Some((_, function)) => *function,
+            None => {
+                let imported = intrinsic.import(self.builder.func, vector_type(lanes));
+                let function = imported.expect("the vectors are wide enough");
+                self.intrinsics.push((what, function));
+                function
+            }
+        };
         let call = self.builder.ins().call(function, arguments);
         self.builder.inst_results(call).first().copied()
     }
@@ -256,12 +266,16 @@ impl<'a> Emitter<'a> {
 
     fn load_type(&mut self, ty: Type, from: Pointer) -> Value {
         let (base, offset) = self.operand(from);
-        self.builder.ins().load(ty, MemFlagsData::new().with_notrap(), base, offset)
+        // Not `load`, which looks for the number of its flags each time.
+        let (load, dfg) =
+            self.builder.ins().Load(Opcode::Load, ty, self.flags, offset.into(), base);
+        dfg.first_result(load)
     }
 
     pub(super) fn store(&mut self, value: Value, to: Pointer) {
         let (base, offset) = self.operand(to);
-        self.builder.ins().store(MemFlagsData::new().with_notrap(), value, base, offset);
+        let ty = self.builder.func.dfg.value_type(value);
+        self.builder.ins().Store(Opcode::Store, ty, self.flags, offset.into(), value, base);
     }
 
     /// One element from memory in every lane.

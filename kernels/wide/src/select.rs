@@ -20,6 +20,7 @@
 //! block parameters needs no moves.
 
 mod address;
+mod callees;
 mod control;
 mod demand;
 mod integer;
@@ -32,6 +33,7 @@ use crate::Isa;
 use crate::cfg::{self, Node, Order};
 use crate::error::{Error, Result};
 use crate::vcode::{BlockData, BlockKind, Inst, Memory, Op, VCode, Width};
+use callees::Callees;
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{self, Function, InstructionData, Opcode, Type, Value};
 use demand::Demand;
@@ -43,12 +45,14 @@ use values::{Known, Values};
 pub(crate) fn select(func: &Function, isa: Isa, memory: VCode) -> Result<VCode> {
     control::check_signature(func)?;
     let order = Order::of(func)?;
-    let demand = Demand::of(func, &order);
+    let callees = Callees::of(func);
+    let demand = Demand::of(func, &order, &callees);
     let mut select = Select {
         func,
         isa,
         values: Values::of(func, &order, &demand),
         demand,
+        callees,
         registers: SecondaryMap::new(),
         vcode: memory.recycled(),
         forward: Vec::new(),
@@ -63,6 +67,7 @@ struct Select<'f> {
     func: &'f Function,
     isa: Isa,
     demand: Demand,
+    callees: Callees,
     values: Values,
     /// Registers that were asked for.
     registers: SecondaryMap<Value, Option<VReg>>,

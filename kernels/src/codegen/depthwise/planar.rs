@@ -8,7 +8,6 @@
 //! column stride of two, two vectors are loaded and each tap takes their even or odd elements, in
 //! the order that costs one shuffle; the sums are brought into the order of the pixels in the end.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use cranelift_codegen::ir::Value;
@@ -34,8 +33,8 @@ struct Columns<'c> {
     first: Option<usize>,
 }
 
-/// Pairs of vectors of the input that taps take even and odd elements of, by slot and offset.
-type Pairs = HashMap<(usize, isize), [Value; 2]>;
+/// Pairs of vectors of the input that taps take even and odd elements of, by slot and offset: a few.
+type Pairs = Vec<((usize, isize), [Value; 2])>;
 
 /// The stage of a tile: of all planes, or of the input plane with a number.
 pub(in super::super) fn planar(
@@ -303,9 +302,13 @@ impl Channel<'_> {
         if !self.takes_pairs(lanes) {
             return load(reach.start);
         }
-        let pair = *pairs
-            .entry((slot, reach.start))
-            .or_insert_with(|| [load(reach.start), load(reach.start + lanes as isize)]);
+        let what = (slot, reach.start);
+        let known = pairs.iter().find(|(known, _)| *known == what).map(|(_, pair)| *pair);
+        let pair = known.unwrap_or_else(|| {
+            let pair = [load(reach.start), load(reach.start + lanes as isize)];
+            pairs.push((what, pair));
+            pair
+        });
         let is_odd = self.tap_offset(tap_col) != reach.start;
         let shuffle = if is_odd { Shuffle::OddOfQuads } else { Shuffle::EvenOfQuads };
         shuffle.emit(emitter, lanes, pair[0], pair[1])

@@ -1,9 +1,9 @@
 //! How often each value is used by code that is not dead, and which loads may move.
 
+use super::callees::Callees;
 use crate::cfg::{Node, Order};
-use crate::intrinsics::Intrinsic;
 use cranelift_codegen::entity::SecondaryMap;
-use cranelift_codegen::ir::{self, ExternalName, FuncRef, Function, InstructionData, Value};
+use cranelift_codegen::ir::{self, Function, InstructionData, Value};
 
 /// Use counts, and memory epochs.
 pub(super) struct Demand {
@@ -22,7 +22,7 @@ struct Moment {
 
 impl Demand {
     /// Counts the uses in the reachable blocks.
-    pub(super) fn of(func: &Function, order: &Order) -> Self {
+    pub(super) fn of(func: &Function, order: &Order, callees: &Callees) -> Self {
         let mut demand = Self { uses: SecondaryMap::new(), insts: SecondaryMap::new() };
         demand.uses.resize(func.dfg.num_values());
         demand.insts.resize(func.dfg.num_insts());
@@ -30,7 +30,7 @@ impl Demand {
         for &position in &order.uses_first {
             let Node::Body(block) = order.nodes[position] else { continue };
             for inst in func.layout.block_insts(block).rev() {
-                let has_effect = has_effect(func, inst);
+                let has_effect = has_effect(func, callees, inst);
                 demand.insts[inst] = Moment { epoch, has_effect };
                 if has_effect {
                     epoch += 1;
@@ -69,10 +69,10 @@ impl Demand {
     }
 }
 
-fn has_effect(func: &Function, inst: ir::Inst) -> bool {
+fn has_effect(func: &Function, callees: &Callees, inst: ir::Inst) -> bool {
     match func.dfg.insts[inst] {
-        InstructionData::Call { func_ref, .. } => match intrinsic(func, func_ref) {
-            Some(intrinsic) => !intrinsic.is_pure() && !intrinsic.is_load(),
+        InstructionData::Call { func_ref, .. } => match callees.get(func_ref) {
+            Some(callee) => !callee.intrinsic.is_pure() && !callee.intrinsic.is_load(),
             None => true,
         },
         InstructionData::Load { .. } => false,
@@ -84,13 +84,5 @@ fn has_effect(func: &Function, inst: ir::Inst) -> bool {
                 || opcode.can_trap()
                 || opcode.other_side_effects()
         }
-    }
-}
-
-/// The intrinsic that a function reference stands for.
-pub(super) fn intrinsic(func: &Function, func_ref: FuncRef) -> Option<Intrinsic> {
-    match func.dfg.ext_funcs[func_ref].name {
-        ExternalName::User(name) => Intrinsic::from_name(&func.params.user_named_funcs()[name]),
-        _ => None,
     }
 }

@@ -1,13 +1,13 @@
 //! Calls that are intrinsics.
 
-use super::demand::intrinsic;
+use super::callees::Callee;
 use super::operand::Folds;
 use super::{Select, Source, define, read, reuse};
 use crate::Isa;
 use crate::error::Result;
 use crate::intrinsics::Intrinsic;
 use crate::vcode::{Binary, Op, Size, Unary, Width};
-use cranelift_codegen::ir::{self, FuncRef, Value, types};
+use cranelift_codegen::ir::{self, FuncRef, Value};
 use regalloc2::{Operand, OperandConstraint, OperandKind, OperandPos, RegClass, VReg};
 
 /// `vshufps` immediates that take the even and the odd elements of two vectors.
@@ -16,20 +16,14 @@ const EVEN_ODD: [u8; 2] = [0b10_00_10_00, 0b11_01_11_01];
 impl Select<'_> {
     /// Lowers a call, which must be of an intrinsic.
     pub(super) fn call(&mut self, inst: ir::Inst, func_ref: FuncRef) -> Result<()> {
-        let func = self.func;
-        let Some(intrinsic) = intrinsic(func, func_ref) else {
+        let Some(Callee { intrinsic, vector }) = self.callees.get(func_ref) else {
             return self.unsupported("only intrinsics can be called");
         };
-        let args = func.dfg.inst_args(inst);
-        let vector = func.dfg.inst_results(inst).first().or(args.first());
-        let vector = vector.map_or(types::INVALID, |value| func.dfg.value_type(*value));
-        let vector = if intrinsic == Intrinsic::Prefetch { types::F32X4 } else { vector };
-        let signature = &func.dfg.signatures[func.dfg.ext_funcs[func_ref].signature];
-        if intrinsic.signature(vector).as_ref() != Ok(signature) {
+        let Some(vector) = vector else {
             return self.unsupported("not the signature of this intrinsic");
-        }
+        };
         let width = self.width(vector)?;
-        match (intrinsic, args) {
+        match (intrinsic, self.func.dfg.inst_args(inst)) {
             (Intrinsic::UnpackLow32, &[a, b]) => self.shuffle(inst, Binary::UnpackLow32, a, b),
             (Intrinsic::UnpackHigh32, &[a, b]) => self.shuffle(inst, Binary::UnpackHigh32, a, b),
             (Intrinsic::UnpackLow64, &[a, b]) => self.shuffle(inst, Binary::UnpackLow64, a, b),
