@@ -28,8 +28,8 @@ const CLOSE: f64 = 1.1;
 /// A candidate whose single run takes this many times the best's median is dropped without a
 /// sample.
 const HOPELESS_RUN: f64 = 3.0;
-/// A single run of this time is as good as a sample. A shorter one that seems hopeless is repeated
-/// once before it is believed: it may have been interrupted, which takes a few milliseconds.
+/// A single run of this time is believed. A shorter one that would cost a candidate its place is
+/// repeated once before: it may have been interrupted, which takes a few milliseconds.
 const LONG_RUN_NS: u64 = 20_000_000;
 /// Time that a candidate in progress may overrun the budget by.
 const GRACE: Duration = Duration::from_secs(1);
@@ -169,8 +169,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     }
 
     /// Lets a verified candidate warm up and takes its first sample. A hopeless one is returned
-    /// at once: after a single run of 3 times the best median, or after a sample of 1.5 times. A
-    /// run that an interruption may explain is repeated once before it is believed.
+    /// at once: after a single run of 3 times the best median, or after a sample of 1.5 times. Either
+    /// is repeated once before it is believed, where an interruption may explain it.
     ///
     /// Always runs the candidate once, whatever the time.
     pub fn enter(&mut self, schedule: Schedule, kernel: B::Kernel) -> Option<Contender<B::Kernel>> {
@@ -197,21 +197,28 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         }
     }
 
-    /// Runs a contender, takes a sample, and tells whether it may stay.
+    /// Runs a contender, takes a sample where the run is none by itself, and tells whether it may
+    /// stay.
     fn first_look(&mut self, contender: &mut Contender<B::Kernel>) -> Result<bool, Outcome> {
         let best_us = self.best_us().unwrap_or(f64::INFINITY);
-        let is_slow = |run_ns: u64, margin: f64| per_run_us(run_ns, 1) > margin * best_us;
+        let is_hopeless = |run_ns: u64| per_run_us(run_ns, 1) > HOPELESS_RUN * best_us;
 
         let mut run_ns = self.time(contender)?;
-        if is_slow(run_ns, HOPELESS_RUN) && run_ns < LONG_RUN_NS && !self.is_over() {
+        if is_hopeless(run_ns) && run_ns < LONG_RUN_NS && !self.is_over() {
             run_ns = run_ns.min(self.time(contender)?);
         }
         contender.samples_us.push(per_run_us(run_ns, 1));
-        if is_slow(run_ns, HOPELESS_RUN) {
+        if is_hopeless(run_ns) {
             return Ok(false);
         }
-        if !self.is_over() {
-            let sample_ns = self.calibrate(contender, run_ns)?;
+        if self.bench.is_repeatable() {
+            contender.repeats = repeats_for(run_ns);
+        }
+        // Nothing tells of the very first contender whether its run was interrupted.
+        let is_credible = best_us.is_finite() && !contender.is_behind(best_us);
+        let is_sample = contender.repeats == 1 && (run_ns >= LONG_RUN_NS || is_credible);
+        if !is_sample && !self.is_over() {
+            let sample_ns = self.calibrate(contender)?;
             // Whichever is less: the run may have been the less disturbed look.
             let sample_us = per_run_us(sample_ns, contender.repeats).min(per_run_us(run_ns, 1));
             contender.samples_us = vec![sample_us];
@@ -219,22 +226,12 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         Ok(!contender.is_behind(best_us))
     }
 
-    /// Sets how often a contender runs in a sample, given the time of one run, and takes a sample. A
-    /// long run is one.
-    fn calibrate(
-        &mut self,
-        contender: &mut Contender<B::Kernel>,
-        run_ns: u64,
-    ) -> Result<u64, Outcome> {
-        if !self.bench.is_repeatable() {
-            return self.time(contender);
-        }
-        if run_ns >= LONG_RUN_NS {
-            return Ok(run_ns);
-        }
-        contender.repeats = repeats_for(run_ns);
+    /// Takes a sample, and another of more runs if that is too short and may have more.
+    fn calibrate(&mut self, contender: &mut Contender<B::Kernel>) -> Result<u64, Outcome> {
         let sample_ns = self.time(contender)?;
-        if !is_too_short(sample_ns, contender.repeats) || self.is_over() {
+        let is_long_enough =
+            !self.bench.is_repeatable() || !is_too_short(sample_ns, contender.repeats);
+        if is_long_enough || self.is_over() {
             return Ok(sample_ns);
         }
         contender.repeats = repeats_for(sample_ns / contender.repeats);

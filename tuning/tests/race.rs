@@ -158,6 +158,19 @@ fn a_bench_with_cold_caches_runs_once_per_sample() {
 }
 
 #[test]
+fn a_long_run_is_a_sample_unless_it_costs_a_candidate_its_place() {
+    let (all, true_ns) = timed(&[100_000, 101_000, 160_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    assert!(race.enter(all[0], all[0]).is_none());
+    assert!(race.enter(all[1], all[1]).is_none());
+    assert!(race.enter(all[2], all[2]).is_some());
+    // Nothing is known to believe the first by; the last one is slow.
+    assert_eq!([0, 1, 2].map(|it| bench.runs_of(&all[it])), [2, 1, 2]);
+}
+
+#[test]
 fn the_confirmation_forgets_the_lucky_sample_of_a_race() {
     let (all, true_ns) = timed(&[100_000, 101_000]);
     let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
