@@ -10,7 +10,9 @@
 //!
 //! Each block of `benches/blocks.toml` is tuned three times with normal effort and other seeds (and
 //! once exhaustively, if asked for). Then all that were ever the best of a run meet the winners and
-//! the untuned default side by side: what a schedule costs here is its median there. To see what a busy
+//! the untuned default side by side: what a schedule costs here is its median there. The winners meet
+//! once more by themselves, with many more samples of each, and regret is what that says; how far the
+//! two comparisons disagree tells how much of a regret is this machine's noise. To see what a busy
 //! machine does to it, keep a core busy meanwhile.
 
 use std::collections::HashMap;
@@ -24,7 +26,7 @@ use dsconv_tuning::measure::median;
 use dsconv_tuning::{Effort, Observer, Quiet, Status, Trial, TuneOptions, side_by_side, tune};
 
 const RUNS: u64 = 3;
-/// Time for which what competed in three runs meets side by side.
+/// Time for which what competed in three runs meets side by side, and the winners by themselves.
 const COMPARISON: Duration = Duration::from_secs(4);
 const BLOCKS: &str = include_str!("../../benches/blocks.toml");
 
@@ -52,6 +54,8 @@ struct Figures {
     regrets: Vec<f64>,
     /// The same by their least times: what is left of it while nobody else uses the machine.
     undisturbed_regrets: Vec<f64>,
+    /// Part by which each winner's regret differs between two comparisons.
+    disagreements: Vec<f64>,
     /// Whether the run's record says that it was tuned beside other work.
     contended: Vec<bool>,
     /// The untuned default over the best.
@@ -111,6 +115,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let undisturbed: Vec<f64> = all.iter().flat_map(|it| it.undisturbed_regrets.clone()).collect();
     let worst = undisturbed.iter().copied().fold(1.0, f64::max);
     println!("the same by least times: median {:.3}, worst {worst:.3}", median(&undisturbed));
+    let disagreements: Vec<f64> = all.iter().flat_map(|it| it.disagreements.clone()).collect();
+    let worst = disagreements.iter().copied().fold(0.0, f64::max);
+    println!("two comparisons of the same winners differ by up to {worst:.3}");
     let contended: Vec<bool> = all.iter().flat_map(|it| it.contended.clone()).collect();
     let quiet = regrets.iter().zip(&contended).filter(|(_, contended)| !**contended);
     println!(
@@ -167,24 +174,29 @@ fn figures(
     let median_us = compared[0].measurement.median_us;
     let times_us: HashMap<Schedule, f64> =
         compared.iter().map(|it| (it.schedule, it.ratio * median_us)).collect();
-    let least_us = compared.iter().map(|it| (it.schedule, it.measurement.min_us)).collect();
     let best_us = times_us.values().copied().fold(f64::INFINITY, f64::min);
-    let regrets = |times_us: &HashMap<Schedule, f64>| {
-        let winners_us: Vec<f64> = winners.iter().map(|it| times_us[it]).collect();
-        let best_us = winners_us.iter().copied().fold(f64::INFINITY, f64::min);
-        winners_us.into_iter().map(|us| us / best_us).collect::<Vec<f64>>()
+    let alone = side_by_side(workload, target, threads, &winners, COMPARISON)?;
+    let ratios = alone.iter().map(|it| (it.schedule, it.ratio)).collect();
+    let least_us = alone.iter().map(|it| (it.schedule, it.measurement.min_us)).collect();
+    let regrets = |times: &HashMap<Schedule, f64>| {
+        let times: Vec<f64> = winners.iter().map(|it| times[it]).collect();
+        let best = times.iter().copied().fold(f64::INFINITY, f64::min);
+        times.into_iter().map(|time| time / best).collect::<Vec<f64>>()
     };
-    let undisturbed_regrets = regrets(&least_us);
-    let regrets = regrets(&times_us);
+    let (first, undisturbed_regrets, regrets) =
+        (regrets(&times_us), regrets(&least_us), regrets(&ratios));
+    let disagreements = first.iter().zip(&regrets).map(|(a, b)| (a / b - 1.0).abs()).collect();
     if shows_winners {
-        let best = winners.iter().min_by(|a, b| times_us[a].total_cmp(&times_us[b]));
+        let best = alone.first().map(|it| &it.schedule);
         for (run, winner) in winners.iter().enumerate() {
             let (trials, contended) = (&trials[run], contended[run]);
             let tried = trials.iter().any(|trial| Some(&trial.schedule) == best);
             let tried = if tried { "tried" } else { "did not try" };
-            let (us, regret) = (times_us[winner], regrets[run]);
+            let (us, regret, first) = (times_us[winner], regrets[run], first[run]);
             let flag = if contended { ", contended" } else { "" };
-            println!("  {us:>8.1} us {regret:.3}, {tried} the best winner{flag}: {winner}");
+            println!(
+                "  {us:>8.1} us {regret:.3} ({first:.3} among all), {tried} the best winner{flag}: {winner}"
+            );
         }
     }
     let within = |course: &Course| {
@@ -194,6 +206,7 @@ fn figures(
     let figures = Figures {
         regrets,
         undisturbed_regrets,
+        disagreements,
         contended,
         default: times_us[&default] / best_us,
         within_two_percent: courses.iter().filter_map(within).collect(),

@@ -43,17 +43,17 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// [`MOST_ROUNDS`] at most. Contenders that the end of the race leaves without a fresh sample keep
     /// what they had.
     pub fn confirm(&mut self) -> &[Contender<B::Kernel>] {
-        self.sample_afresh(Self::settle);
+        self.sample_afresh(MOST_ROUNDS, Self::settle);
         self.sort_by_groups();
         &self.running
     }
 
-    /// Samples all contenders as in a [confirmation](Self::confirm), but all of them in every round,
-    /// so that the times of those that lost are as good as the winner's. Gives each one's time over
-    /// that of the first, sorted.
+    /// Samples all contenders as in a [confirmation](Self::confirm), but all of them in every round and
+    /// until the time is up, so that the times of those that lost are as good as the winner's. Gives
+    /// each one's time over that of the first, sorted.
     pub fn compare(&mut self, within_ns: u64) -> Vec<(Schedule, f64)> {
         let until_ns = self.clock.now_ns().saturating_add(within_ns);
-        self.sample_afresh(|race, _, _| race.clock.now_ns() >= until_ns);
+        self.sample_afresh(usize::MAX, |race, _, _| race.clock.now_ns() >= until_ns);
         self.sort_by_groups();
         self.running.iter().map(|it| it.schedule).zip(self.ratios_to_first()).collect()
     }
@@ -73,11 +73,15 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     }
 
     /// Rounds with nothing carried over, until `is_certain` says so after a group of them, or there
-    /// were enough. It is told how many groups there were, and how long they took.
-    fn sample_afresh(&mut self, mut is_certain: impl FnMut(&mut Self, usize, u64) -> bool) {
+    /// were as many as there may be. It is told how many groups there were, and how long they took.
+    fn sample_afresh(
+        &mut self,
+        most_rounds: usize,
+        mut is_certain: impl FnMut(&mut Self, usize, u64) -> bool,
+    ) {
         let start_ns = self.clock.now_ns();
         self.forget_samples();
-        for round in 1..=MOST_ROUNDS {
+        for round in 1..=most_rounds {
             if round > 1 {
                 self.relocate();
             }
