@@ -110,9 +110,9 @@ impl Database {
         shipped::find(&cpu.file_stem())
     }
 
-    /// All records shipped with this crate, one database for each CPU model.
-    pub fn all_shipped() -> impl Iterator<Item = Self> {
-        shipped::all()
+    /// The records shipped with this crate for all other CPU models, one database for each.
+    pub fn shipped_for_others(cpu: &CpuModel) -> impl Iterator<Item = Self> + use<> {
+        shipped::others(cpu.file_stem())
     }
 
     /// The CPU model that the records were measured on.

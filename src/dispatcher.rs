@@ -36,7 +36,7 @@ use dsconv_kernels::{
     CheckedSchedule, CompileError, Kernel, Schedule, Target, Weights, Workload, WrongLength,
 };
 
-use self::layers::Reader;
+use self::layers::{Layers, Reader};
 use crate::block::SeparableBlock;
 use crate::cpu::{self, CpuModel};
 use crate::database::{Database, MOST_THREADS, Objective, Record};
@@ -58,8 +58,7 @@ pub struct Dispatcher {
     threads: usize,
     objective: Objective,
     on_miss: OnMiss,
-    /// The topmost first.
-    layers: Arc<Vec<LayerDatabase>>,
+    layers: Arc<Layers>,
     warnings: Vec<String>,
     told: Arc<Mutex<HashSet<String>>>,
 }
@@ -193,7 +192,8 @@ impl DispatcherBuilder {
         Self { cpu: Some(cpu), ..self }
     }
 
-    /// Reads the databases.
+    /// Reads the databases, but for those shipped for other CPU models, which wait until a workload
+    /// has no record of this one.
     ///
     /// No file can make this fail, nor a missing folder or home: what is wrong with files is logged
     /// and kept in [`Dispatcher::warnings`].
@@ -207,18 +207,18 @@ impl DispatcherBuilder {
         }
         let cpu = self.cpu.unwrap_or_else(CpuModel::host);
         let mut reader = Reader { cpu: &cpu, warnings: Vec::new() };
-        let mut layers = Vec::new();
+        let mut read = Vec::new();
         let mut wanted = self.layers;
         wanted.sort();
-        for layer in wanted.into_iter().rev() {
-            let unread = |database| LayerDatabase { layer, path: None, database };
+        for &layer in wanted.iter().rev() {
+            let given = |database| LayerDatabase { layer, path: None, database };
             match layer {
-                Layer::Given => layers.extend(self.databases.iter().rev().cloned().map(unread)),
-                Layer::Shipped => layers.extend(Database::all_shipped().map(unread)),
-                _ => layers.extend(reader.layer(layer, self.project.as_deref())),
+                Layer::Given => read.extend(self.databases.iter().rev().cloned().map(given)),
+                _ => read.extend(reader.layer(layer, self.project.as_deref())),
             }
         }
         let warnings = reader.warnings;
+        let layers = Layers::new(cpu.clone(), read, wanted.contains(&Layer::Shipped));
         Ok(Dispatcher {
             target: self.target.unwrap_or_else(cpu::host_target),
             cpu,
@@ -325,8 +325,9 @@ impl Dispatcher {
         let target = self.target;
         let (workload, threads) = (*workload, self.threads);
         let default = (self.on_miss == OnMiss::Heuristic).then_some(());
-        self.exact(&workload)
+        self.own(&workload)
             .into_iter()
+            .chain(std::iter::once_with(move || self.of_others(&workload)).flatten())
             .chain(std::iter::once_with(move || self.nearest(&workload)).flatten())
             .filter_map(move |(schedule, origin)| match schedule.check(&workload, &target) {
                 Ok(checked) => Some((checked, origin)),
@@ -343,28 +344,39 @@ impl Dispatcher {
             }))
     }
 
-    /// Records of the very workload: first those of this CPU, then of its other steppings, then of
-    /// all others; within each, the topmost layer first.
-    fn exact(&self, workload: &Workload) -> Vec<(Schedule, Origin)> {
-        let mut found: Vec<(Kinship, &LayerDatabase, &Record)> = self
-            .layers
-            .iter()
-            .flat_map(|layer| {
-                let kinship = Kinship::of(layer.database.cpu(), &self.cpu);
-                self.records(&layer.database, workload).map(move |record| (kinship, layer, record))
-            })
-            .collect();
-        found.sort_by_key(|(kinship, ..)| *kinship); // stable: layers stay in order
-        let candidates = found.into_iter().map(|(kinship, layer, record)| {
-            let source = source(layer, record);
-            let origin = match kinship {
-                Kinship::Same => Origin::Exact(source),
-                Kinship::OtherStepping => Origin::SameMicroarchitecture(source),
-                Kinship::SameVendor | Kinship::Other => Origin::SameIsa(source),
-            };
-            (record.schedule, origin)
+    /// Records of the very workload on this CPU, of the topmost layer first.
+    fn own(&self, workload: &Workload) -> Vec<(Schedule, Origin)> {
+        let layers = self.layers.own().iter();
+        let own = layers.filter(|layer| self.kinship(layer) == Kinship::Same);
+        let candidates = own.flat_map(|layer| {
+            self.records(&layer.database, workload)
+                .map(|record| (record.schedule, Origin::Exact(source(layer, record))))
         });
         candidates.collect()
+    }
+
+    /// Records of the very workload on other steppings of this CPU, then on all others; within each,
+    /// the topmost layer first.
+    fn of_others(&self, workload: &Workload) -> Vec<(Schedule, Origin)> {
+        let mut layers: Vec<(Kinship, &LayerDatabase)> =
+            self.layers.all().map(|layer| (self.kinship(layer), layer)).collect();
+        layers.sort_by_key(|(kinship, _)| *kinship); // stable: layers stay in order
+        let others = layers.into_iter().filter(|(kinship, _)| *kinship != Kinship::Same);
+        let candidates = others.flat_map(|(kinship, layer)| {
+            self.records(&layer.database, workload).map(move |record| {
+                let source = source(layer, record);
+                let origin = match kinship {
+                    Kinship::OtherStepping => Origin::SameMicroarchitecture(source),
+                    _ => Origin::SameIsa(source),
+                };
+                (record.schedule, origin)
+            })
+        });
+        candidates.collect()
+    }
+
+    fn kinship(&self, layer: &LayerDatabase) -> Kinship {
+        Kinship::of(layer.database.cpu(), &self.cpu)
     }
 
     /// A database's records of a workload, the one for the wanted objective first.
@@ -386,8 +398,8 @@ impl Dispatcher {
     /// Records of similar workloads, adapted, the most similar first.
     fn nearest(&self, workload: &Workload) -> Vec<(Schedule, Origin)> {
         let mut found: Vec<(f64, Kinship, &LayerDatabase, &Record)> = Vec::new();
-        for layer in self.layers.iter() {
-            let kinship = Kinship::of(layer.database.cpu(), &self.cpu);
+        for layer in self.layers.all() {
+            let kinship = self.kinship(layer);
             for record in layer.database.records().filter(|record| record.isa == self.target.isa) {
                 let distance =
                     nearest::distance(workload, self.threads, &record.workload, record.threads);
@@ -434,7 +446,7 @@ impl Dispatcher {
 
     /// The databases, the topmost first.
     pub fn layers(&self) -> impl Iterator<Item = &LayerDatabase> {
-        self.layers.iter()
+        self.layers.all()
     }
 
     /// What was wrong with the files of the layers; empty where nothing was.

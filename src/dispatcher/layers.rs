@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::cpu::CpuModel;
 use crate::database::Database;
@@ -20,7 +21,7 @@ pub const PROJECT_FOLDER: &str = ".dsconv";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Layer {
-    /// This crate ([`Database::all_shipped`]).
+    /// This crate ([`Database::shipped`], then [`Database::shipped_for_others`]).
     Shipped,
     /// The machine: `/etc/dsconv`, below it `dsconv` in each folder of `XDG_DATA_DIRS`
     /// (`/usr/local/share` and `/usr/share` where it is unset); on Windows `%PROGRAMDATA%\dsconv`.
@@ -63,6 +64,47 @@ pub struct LayerDatabase {
     pub path: Option<PathBuf>,
     /// The records.
     pub database: Database,
+}
+
+/// The databases of a dispatcher.
+#[derive(Debug)]
+pub(super) struct Layers {
+    cpu: CpuModel,
+    /// The topmost first; of those shipped, only that of this CPU model.
+    read: Vec<LayerDatabase>,
+    is_shipped_wanted: bool,
+    /// Those shipped for other CPU models. They lie below all others, and take so long to read that
+    /// it is done when a workload has no record of this CPU model.
+    foreign: OnceLock<Vec<LayerDatabase>>,
+}
+
+impl Layers {
+    /// Those that were read, the topmost first, and below them those that are shipped, where wanted.
+    pub(super) fn new(cpu: CpuModel, read: Vec<LayerDatabase>, is_shipped_wanted: bool) -> Self {
+        let mut layers = Self { cpu, read, is_shipped_wanted, foreign: OnceLock::new() };
+        if is_shipped_wanted {
+            layers.read.extend(Database::shipped(&layers.cpu).map(shipped));
+        }
+        layers
+    }
+
+    /// All databases that may be of this CPU model, the topmost first.
+    pub(super) fn own(&self) -> &[LayerDatabase] {
+        &self.read
+    }
+
+    /// All databases, the topmost first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &LayerDatabase> {
+        let read_foreign = || match self.is_shipped_wanted {
+            true => Database::shipped_for_others(&self.cpu).map(shipped).collect(),
+            false => Vec::new(),
+        };
+        self.read.iter().chain(self.foreign.get_or_init(read_foreign))
+    }
+}
+
+fn shipped(database: Database) -> LayerDatabase {
+    LayerDatabase { layer: Layer::Shipped, path: None, database }
 }
 
 /// Reads the files of layers, and keeps what is wrong with them.
