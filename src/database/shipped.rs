@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use super::Database;
 
-static FILES: [File; 2] = [
+static FILES: [File; 3] = [
+    File::new("authenticamd-25-1-1", include_str!("shipped/authenticamd-25-1-1.toml")),
     File::new("authenticamd-25-17-1", include_str!("shipped/authenticamd-25-17-1.toml")),
     File::new("genuineintel-6-167-1", include_str!("shipped/genuineintel-6-167-1.toml")),
 ];

@@ -244,6 +244,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_shipped_for_other_cpus_waits_until_all_is_wanted() {
+        let stem = |layer: &LayerDatabase| layer.database.cpu().file_stem();
+        let cpu = Database::shipped_for_others(&CpuModel::host()).next().unwrap().cpu().clone();
+        let layers = Layers::new(cpu.clone(), Vec::new(), true);
+        assert!(layers.own().iter().map(stem).eq([cpu.file_stem()]));
+        assert!(layers.foreign.get().is_none());
+        let all: Vec<String> = layers.all().map(stem).collect();
+        assert_eq!(all[0], cpu.file_stem());
+        assert!(all.len() > 1 && !all[1..].contains(&all[0]), "{all:?}");
+        assert_eq!(Layers::new(cpu, Vec::new(), false).all().count(), 0);
+    }
+
+    #[test]
     fn a_folder_gives_the_file_of_this_cpu_first_and_no_strangers_files() {
         let folder = tempfile::tempdir().unwrap();
         let names = ["a-1-2-3.toml", "own-9-9-9.toml", "z-1-2-3-efficiency.toml"];

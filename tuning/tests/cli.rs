@@ -12,6 +12,8 @@ mod explain;
 mod interrupted;
 #[path = "cli/numpy.rs"]
 mod numpy;
+#[path = "cli/records.rs"]
+mod records;
 #[path = "cli/run.rs"]
 mod run;
 #[path = "cli/sandbox.rs"]

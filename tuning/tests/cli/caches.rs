@@ -5,10 +5,10 @@ use std::path::Path;
 
 use dsconv::cpu::{self, CpuModel};
 use dsconv::{
-    Database, Isa, Measurement, Objective, PointwiseTile, Provenance, Record, Schedule, Workload,
-    cost,
+    Database, Isa, Measurement, PointwiseTile, Provenance, Record, Schedule, Workload, cost,
 };
 
+use crate::records;
 use crate::sandbox::Sandbox;
 
 fn workload(height: usize) -> Workload {
@@ -17,27 +17,7 @@ fn workload(height: usize) -> Workload {
 
 /// A legal record of this machine with a time that nobody measured.
 fn record(height: usize, median_us: f64) -> Record {
-    let target = cpu::host_target();
-    let workload = workload(height);
-    Record {
-        workload,
-        isa: target.isa,
-        threads: 1,
-        objective: Objective::Warm,
-        schedule: *cost::default_schedule(&workload, &target, 1).schedule(),
-        measurement: Measurement { median_us, min_us: median_us, spread_us: 0.01, samples: 31 },
-        runner_up: None,
-        provenance: Provenance {
-            version: "0.1.0".into(),
-            code_generation: dsconv::CODE_GENERATION,
-            strategy: "random".into(),
-            trials: 40,
-            seed: 3,
-            date: "2026-01-02T03:04:05Z".into(),
-            default_us: 12.0,
-            contended: false,
-        },
-    }
+    records::unmeasured(workload(height), median_us)
 }
 
 /// Asks for more registers than there are.

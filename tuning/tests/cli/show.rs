@@ -1,34 +1,17 @@
 //! The table of records.
 
-use dsconv::cpu::{self, CpuModel};
-use dsconv::{Database, Measurement, Objective, Provenance, Record, RunnerUp, cost};
+use dsconv::cpu::CpuModel;
+use dsconv::{Database, Record, RunnerUp};
 
+use crate::records;
 use crate::sandbox::Sandbox;
 
 /// A record that nobody measured, with numbers that are easy to check: 40,000 operations in 8 us.
 fn record() -> Record {
     let workload = "f32 nchw 1x8x10x10 dw:3x3,p1,bias,relu pw:16,bias,relu".parse().expect("text");
-    let target = cpu::host_target();
-    let schedule = *cost::default_schedule(&workload, &target, 1).schedule();
-    Record {
-        workload,
-        isa: target.isa,
-        threads: 1,
-        objective: Objective::Warm,
-        schedule,
-        measurement: Measurement { median_us: 8.0, min_us: 7.5, spread_us: 0.25, samples: 31 },
-        runner_up: Some(RunnerUp { schedule, median_us: 10.0 }),
-        provenance: Provenance {
-            version: "0.1.0".into(),
-            code_generation: dsconv::CODE_GENERATION,
-            strategy: "random".into(),
-            trials: 40,
-            seed: 3,
-            date: "2026-01-02T03:04:05Z".into(),
-            default_us: 12.0,
-            contended: false,
-        },
-    }
+    let record = records::unmeasured(workload, 8.0);
+    let runner_up = RunnerUp { schedule: record.schedule, median_us: 10.0 };
+    Record { runner_up: Some(runner_up), ..record }
 }
 
 fn cache(sandbox: &Sandbox) {

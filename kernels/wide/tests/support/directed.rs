@@ -5,6 +5,7 @@
 
 use super::function;
 use super::kernels::{constant, vector_type};
+use super::random::INT_CONDITIONS;
 use clif_wide::intrinsics::Intrinsic;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{
@@ -409,22 +410,9 @@ fn extensions(r: &mut Results<'_, '_>) {
     r.b.ins().istore32(flags(), x, floats, offset + 16);
 }
 
-const CONDITIONS: [IntCC; 10] = [
-    IntCC::Equal,
-    IntCC::NotEqual,
-    IntCC::SignedLessThan,
-    IntCC::SignedGreaterThanOrEqual,
-    IntCC::SignedGreaterThan,
-    IntCC::SignedLessThanOrEqual,
-    IntCC::UnsignedLessThan,
-    IntCC::UnsignedGreaterThanOrEqual,
-    IntCC::UnsignedGreaterThan,
-    IntCC::UnsignedLessThanOrEqual,
-];
-
 /// Comparisons as values and as conditions.
 fn comparisons(r: &mut Results<'_, '_>) {
-    for condition in CONDITIONS {
+    for condition in INT_CONDITIONS {
         for ty in [types::I8, types::I16, types::I32, types::I64] {
             for immediate in [None, Some(0), Some(5), Some(0x1234_5678)] {
                 let x = r.load(ty);
@@ -447,7 +435,7 @@ fn comparisons(r: &mut Results<'_, '_>) {
 
 /// A loop and a branch forwards for each condition.
 fn branches(r: &mut Results<'_, '_>) {
-    for condition in CONDITIONS {
+    for condition in INT_CONDITIONS {
         let up = matches!(
             condition,
             IntCC::NotEqual

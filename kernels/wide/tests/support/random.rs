@@ -22,7 +22,7 @@ pub(crate) const OUTPUT: usize = 1024;
 /// Of the output, the floats from here on are for what is alive in the end.
 const FINAL: usize = 512;
 
-const INT_CONDITIONS: [IntCC; 10] = [
+pub(crate) const INT_CONDITIONS: [IntCC; 10] = [
     IntCC::Equal,
     IntCC::NotEqual,
     IntCC::SignedLessThan,

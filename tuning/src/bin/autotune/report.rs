@@ -233,12 +233,12 @@ impl Display for Report {
             f,
             "search",
             format_args!(
-                "{}, seed {}: {} of {} in {:.1} s; {}",
+                "{}, seed {}: {} in {:.1} s, the space has {}; {}",
                 self.record.strategy,
                 self.record.seed,
                 self.trials,
-                plural(self.space.schedules, "schedule"),
                 self.elapsed_s,
+                plural(self.space.schedules, "schedule"),
                 self.stopped
             ),
         )?;

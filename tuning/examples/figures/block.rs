@@ -1,0 +1,102 @@
+//! A block that was tuned a few times.
+
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
+use std::time::Duration;
+
+use dsconv::cpu;
+use dsconv_kernels::{Schedule, Workload, cost};
+use dsconv_tuning::{Effort, Observer, Quiet, Status, Trial, TuneOptions, side_by_side, tune};
+
+const RUNS: u64 = 3;
+/// Time for which what competed in the runs meets side by side.
+const COMPARISON: Duration = Duration::from_secs(4);
+
+/// What came of a block's runs.
+pub(crate) struct Block {
+    pub(crate) workload: Workload,
+    pub(crate) runs: Vec<Run>,
+    /// Time of the best schedule that any run had.
+    pub(crate) best_us: f64,
+    /// The untuned default over the best.
+    pub(crate) default: f64,
+    /// When each run had a schedule within 2 % of the best.
+    pub(crate) within_two_percent: Vec<Duration>,
+}
+
+/// One tuning.
+pub(crate) struct Run {
+    pub(crate) winner: Schedule,
+    pub(crate) tried: HashSet<Schedule>,
+    /// Whether its record says that it was tuned beside other work.
+    pub(crate) is_contended: bool,
+}
+
+/// The best so far, each time that there is a better one, and when.
+#[derive(Default)]
+struct Course {
+    best_us: Option<f64>,
+    bests: Vec<(Duration, Schedule)>,
+}
+
+impl Observer for Course {
+    fn trial(&mut self, trial: &Trial, status: &Status) {
+        if let Some(us) = trial.median_us()
+            && self.best_us.is_none_or(|best| us < best)
+        {
+            self.best_us = Some(us);
+            self.bests.push((status.elapsed, trial.schedule));
+        }
+    }
+}
+
+impl Block {
+    pub(crate) fn tune(
+        workload: &Workload,
+        threads: usize,
+        exhaustive: bool,
+    ) -> Result<Self, Box<dyn Error>> {
+        let target = cpu::host_target();
+        let default = *cost::default_schedule(workload, &target, threads).schedule();
+        let mut schedules = vec![default];
+        let mut runs = Vec::new();
+        let mut courses = Vec::new();
+        for seed in 1..=RUNS {
+            let mut course = Course::default();
+            let options = TuneOptions { seed, threads, ..Effort::Normal.options() };
+            let tuned = tune(workload, &target, &options, &mut course)?;
+            schedules.extend(course.bests.iter().map(|(_, schedule)| *schedule));
+            schedules.push(tuned.record.schedule);
+            courses.push(course);
+            runs.push(Run {
+                winner: tuned.record.schedule,
+                tried: tuned.trials.iter().map(|trial| trial.schedule).collect(),
+                is_contended: tuned.record.provenance.contended,
+            });
+        }
+        if exhaustive {
+            let options = TuneOptions { threads, ..Effort::Exhaustive.options() };
+            schedules.push(tune(workload, &target, &options, &mut Quiet)?.record.schedule);
+        }
+        let compared = side_by_side(workload, &target, threads, &schedules, COMPARISON)?;
+        let best_us = compared[0].measurement.median_us;
+        let ratios: HashMap<Schedule, f64> =
+            compared.iter().map(|it| (it.schedule, it.ratio)).collect();
+        let within = |course: &Course| {
+            let near = course.bests.iter().find(|(_, it)| ratios[it] <= 1.02);
+            near.or(course.bests.last()).map(|(when, _)| *when)
+        };
+        Ok(Self {
+            workload: *workload,
+            runs,
+            best_us,
+            default: ratios[&default],
+            within_two_percent: courses.iter().filter_map(within).collect(),
+        })
+    }
+
+    /// The winner of each run.
+    pub(crate) fn winners(&self) -> Vec<Schedule> {
+        self.runs.iter().map(|run| run.winner).collect()
+    }
+}
