@@ -84,8 +84,8 @@ impl Measured {
     }
 }
 
-/// Fits the figures to the landscapes of a folder, and prints them.
-pub(crate) fn fit(folder: &Path, pull: f64) -> Result<(), Box<dyn Error>> {
+/// Fits the figures to the landscapes of a folder, those named only where some are, and prints them.
+pub(crate) fn fit(folder: &Path, pull: f64, only: &[String]) -> Result<(), Box<dyn Error>> {
     let mut paths = fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;
@@ -97,7 +97,12 @@ pub(crate) fn fit(folder: &Path, pull: f64) -> Result<(), Box<dyn Error>> {
     }
     let before = *Machine::of(&target);
     let mut found = figures(&before)?;
-    let names: Vec<String> = found.keys().cloned().collect();
+    if let Some(unknown) = only.iter().find(|name| !found.contains_key(*name)) {
+        let known: Vec<&str> = found.keys().map(String::as_str).collect();
+        return Err(format!("no figure {unknown:?}; there are: {}", known.join(", ")).into());
+    }
+    let is_free = |name: &&String| only.is_empty() || only.contains(name);
+    let names: Vec<String> = found.keys().filter(is_free).cloned().collect();
     let start = found.clone();
     let pulled = |figures: &Map<String, Value>| -> Result<f64, Box<dyn Error>> {
         let machine: Machine = serde_json::from_value(Value::Object(figures.clone()))?;

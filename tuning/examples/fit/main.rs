@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `record` tunes each block of `benches/blocks.toml` (or of another file of that form), lets the best
-//! of what was tried and a sample of the others meet side by side, and writes their times as a
-//! [landscape](dsconv_tuning::landscape). `fit` starts from the figures for the instruction set and
+//! of what was tried, a sample of the others and the first choices of each family meet side by side,
+//! and writes their times as a [landscape](dsconv_tuning::landscape). `fit` starts from the figures for the instruction set and
 //! changes one after the other, as long as the schedules of the least estimates become faster: the loss
 //! of a block is the mean time over the best one's, as a logarithm, of its schedules, each weighed by
 //! how near its estimate is to the least. What all other schedules take counts a little, so that the
@@ -61,6 +61,9 @@ enum What {
         /// What a change of a figure by a factor of e has to save, as a part of the loss
         #[arg(long, default_value_t = 0.01)]
         pull: f64,
+        /// Names of the figures that may change, with commas between; all without
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
     },
 }
 
@@ -76,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 println!("{}", path.display());
             }
         }
-        What::Fit { folder, pull } => fit(&folder, pull)?,
+        What::Fit { folder, pull, only } => fit(&folder, pull, &only)?,
     }
     Ok(())
 }
