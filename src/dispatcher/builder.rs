@@ -74,7 +74,7 @@ impl DispatcherBuilder {
     }
 
     /// The project's file, or its folder of files, one for each CPU model. By default it is the
-    /// folder [`PROJECT_FOLDER`] in the working folder or the nearest one above it.
+    /// folder [`PROJECT_FOLDER`](super::PROJECT_FOLDER) in the working folder or the nearest one above it.
     pub fn project(self, path: impl Into<PathBuf>) -> Self {
         Self { project: Some(path.into()), ..self }
     }
