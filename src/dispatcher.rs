@@ -57,7 +57,6 @@ pub use origin::{Origin, Source};
 #[derive(Clone, Debug)]
 pub struct Dispatcher {
     target: Target,
-    cpu: CpuModel,
     threads: usize,
     objective: Objective,
     on_miss: OnMiss,
@@ -208,7 +207,7 @@ impl Dispatcher {
 
     /// Records of the very workload on this CPU, of the topmost layer first.
     fn own(&self, workload: &Workload) -> Vec<(Schedule, Origin)> {
-        let layers = self.layers.own().iter();
+        let layers = self.layers.read().iter();
         let own = layers.filter(|layer| self.kinship(layer) == Kinship::Same);
         let candidates = own.flat_map(|layer| {
             self.records(&layer.database, workload)
@@ -238,7 +237,7 @@ impl Dispatcher {
     }
 
     fn kinship(&self, layer: &LayerDatabase) -> Kinship {
-        Kinship::of(layer.database.cpu(), &self.cpu)
+        Kinship::of(layer.database.cpu(), self.cpu())
     }
 
     /// A database's records of a workload, the one for the wanted objective first.
@@ -298,7 +297,7 @@ impl Dispatcher {
 
     /// The CPU model that records are chosen for.
     pub fn cpu(&self) -> &CpuModel {
-        &self.cpu
+        &self.layers.cpu
     }
 
     /// Threads that blocks will run on.

@@ -1,6 +1,6 @@
 //! Records that come with the crate, one file for each CPU model under `shipped/`.
 //!
-//! To add a model, put the file that `autotune` wrote there and name it in `FILES`.
+//! To add a model, put the file that `autotune` wrote there and name it in [`FILES`].
 
 use std::path::Path;
 use std::sync::OnceLock;

@@ -74,7 +74,8 @@ impl DispatcherBuilder {
     }
 
     /// The project's file, or its folder of files, one for each CPU model. By default it is the
-    /// folder [`PROJECT_FOLDER`](super::PROJECT_FOLDER) in the working folder or the nearest one above it.
+    /// folder [`PROJECT_FOLDER`](super::PROJECT_FOLDER) in the working folder or the nearest one
+    /// above it.
     pub fn project(self, path: impl Into<PathBuf>) -> Self {
         Self { project: Some(path.into()), ..self }
     }
@@ -143,10 +144,9 @@ impl DispatcherBuilder {
             }
         }
         let warnings = reader.warnings;
-        let layers = Layers::new(cpu.clone(), read, wanted.contains(&Layer::Shipped));
+        let layers = Layers::new(cpu, read, wanted.contains(&Layer::Shipped));
         Ok(Dispatcher {
             target: self.target.unwrap_or_else(cpu::host_target),
-            cpu,
             threads: self.threads,
             objective: self.objective,
             on_miss: self.on_miss,

@@ -69,36 +69,40 @@ pub struct LayerDatabase {
 /// The databases of a dispatcher.
 #[derive(Debug)]
 pub(super) struct Layers {
-    cpu: CpuModel,
+    /// The CPU model that records are chosen for.
+    pub(super) cpu: CpuModel,
     /// The topmost first; of those shipped, only that of this CPU model.
     read: Vec<LayerDatabase>,
-    is_shipped_wanted: bool,
     /// Those shipped for other CPU models. They lie below all others, and take so long to read that
-    /// it is done when a workload has no record of this CPU model.
+    /// it is done when a workload has no record of this CPU model; none where they are not wanted.
     foreign: OnceLock<Vec<LayerDatabase>>,
 }
 
 impl Layers {
     /// Those that were read, the topmost first, and below them those that are shipped, where wanted.
-    pub(super) fn new(cpu: CpuModel, read: Vec<LayerDatabase>, is_shipped_wanted: bool) -> Self {
-        let mut layers = Self { cpu, read, is_shipped_wanted, foreign: OnceLock::new() };
-        if is_shipped_wanted {
-            layers.read.extend(Database::shipped(&layers.cpu).map(shipped));
-        }
-        layers
+    pub(super) fn new(
+        cpu: CpuModel,
+        mut read: Vec<LayerDatabase>,
+        is_shipped_wanted: bool,
+    ) -> Self {
+        let foreign = if is_shipped_wanted {
+            read.extend(Database::shipped(&cpu).map(shipped));
+            OnceLock::new()
+        } else {
+            OnceLock::from(Vec::new())
+        };
+        Self { cpu, read, foreign }
     }
 
-    /// All databases that may be of this CPU model, the topmost first.
-    pub(super) fn own(&self) -> &[LayerDatabase] {
+    /// All databases that may be of this CPU model, and others that were read with them; the topmost
+    /// first.
+    pub(super) fn read(&self) -> &[LayerDatabase] {
         &self.read
     }
 
     /// All databases, the topmost first.
     pub(super) fn all(&self) -> impl Iterator<Item = &LayerDatabase> {
-        let read_foreign = || match self.is_shipped_wanted {
-            true => Database::shipped_for_others(&self.cpu).map(shipped).collect(),
-            false => Vec::new(),
-        };
+        let read_foreign = || Database::shipped_for_others(&self.cpu).map(shipped).collect();
         self.read.iter().chain(self.foreign.get_or_init(read_foreign))
     }
 }
@@ -248,7 +252,7 @@ mod tests {
         let stem = |layer: &LayerDatabase| layer.database.cpu().file_stem();
         let cpu = Database::shipped_for_others(&CpuModel::host()).next().unwrap().cpu().clone();
         let layers = Layers::new(cpu.clone(), Vec::new(), true);
-        assert!(layers.own().iter().map(stem).eq([cpu.file_stem()]));
+        assert!(layers.read().iter().map(stem).eq([cpu.file_stem()]));
         assert!(layers.foreign.get().is_none());
         let all: Vec<String> = layers.all().map(stem).collect();
         assert_eq!(all[0], cpu.file_stem());
