@@ -63,9 +63,9 @@ pub enum Cut {
     ShortTiles,
     /// All but the four register tiles that waste least.
     MoreRegisterTiles,
-    /// Channels in blocks on planes of 28 x 28 and more whose rows are multiples of four pixels: there
-    /// vectors of pixels are 2-40 % ahead. Where rows leave a part of a vector over, on planes of 33 x 33
-    /// to 257 x 257, they are up to 1.4x behind (AMD Zen 3).
+    /// Channels in blocks on planes of 28 x 28 and more whose rows are multiples of four pixels, where
+    /// vectors of pixels are 2-13 % ahead (2-40 % on AMD Zen 3). Not where rows leave a part of a vector
+    /// over: from 33 x 33 to 257 x 257, vectors of pixels are up to 1.4x behind (Zen 3).
     BlockedChannels,
     /// Narrower vectors in the depthwise stage: at best 1.0x where the widest fill a row.
     NarrowVectors,

@@ -4,7 +4,7 @@ mod synthetic;
 
 use dsconv_kernels::Schedule;
 use dsconv_tuning::measure::{Clock, GROUP};
-use dsconv_tuning::race::{Contender, LEAST_ROUNDS, RACE_SAMPLES, Race};
+use dsconv_tuning::race::{Contender, LEAST_ROUNDS, MOST_ROUNDS, RACE_SAMPLES, Race};
 use synthetic::{FakeBench, Noise, checked, schedules};
 
 const FOREVER: u64 = u64::MAX;
@@ -241,6 +241,28 @@ fn in_little_time_few_are_sampled_for_long() {
     let samples = samples(race.running());
     assert!(samples[0] >= LEAST_ROUNDS - GROUP, "{samples:?}");
     assert!(samples.iter().all(|samples| *samples >= GROUP), "{samples:?}");
+}
+
+#[test]
+fn a_comparison_lasts_as_long_as_was_asked_and_samples_all_alike() {
+    let (all, true_ns) = timed(&[100_000, 140_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for &schedule in &all {
+        race.enter(schedule, schedule);
+    }
+    for within_ns in [0, 1_000_000_000] {
+        let start_ns = clock.now_ns();
+        let ratios = race.compare(within_ns);
+        assert_eq!(ratios.iter().map(|it| it.0).collect::<Vec<_>>(), all);
+        assert!((ratios[1].1 - 1.4).abs() < 0.01, "{ratios:?}");
+        assert!(clock.now_ns() - start_ns >= within_ns);
+        let samples = samples(race.running());
+        assert_eq!(samples[0], samples[1]);
+        let least = if within_ns == 0 { LEAST_ROUNDS } else { MOST_ROUNDS + 1 };
+        assert!(samples[0] >= least, "{samples:?}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod synthetic;
 use std::collections::HashSet;
 
 use dsconv_kernels::testing::{Limits, random_workload};
-use dsconv_kernels::{Family, Fusion, Schedule, Split, Workload};
+use dsconv_kernels::{Family, Fusion, Isa, Schedule, Split, Target, Workload};
 use dsconv_tuning::space::{Cut, MOST_CANDIDATES, distance};
 use dsconv_tuning::{SearchSpace, StrategyKind};
 use rand::SeedableRng;
@@ -81,6 +81,17 @@ fn families_belong_to_layouts() {
         SearchSpace::new(&nchw, &wide(), 1).iter().map(|s| s.family).collect();
     let expected = [Family::Pixels, Family::ChannelsPlanar, Family::ChannelsBlocked];
     assert_eq!(families, HashSet::from(expected));
+}
+
+#[test]
+fn channels_in_blocks_are_left_out_of_large_planes_of_whole_rows_only() {
+    let has_blocks = |extent: usize| {
+        let text = format!("f32 nchw 1x128x{extent}x{extent} dw:3x3,p1,bias,relu pw:128,bias,relu");
+        let space = SearchSpace::new(&workload(&text), &Target::of(Isa::Avx2), 1);
+        space.iter().any(|schedule| schedule.family == Family::ChannelsBlocked)
+    };
+    assert!(!has_blocks(56));
+    assert!(has_blocks(129));
 }
 
 #[test]

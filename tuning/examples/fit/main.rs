@@ -8,12 +8,12 @@
 //!
 //! `record` tunes each block of `benches/blocks.toml` (or of another file of that form), lets the best
 //! of what was tried, a sample of the others and the first choices of each family meet side by side,
-//! and writes their times as a [landscape](dsconv_tuning::landscape). `fit` starts from the figures for the instruction set and
-//! changes one after the other, as long as the schedules of the least estimates become faster: the loss
-//! of a block is the mean time over the best one's, as a logarithm, of its schedules, each weighed by
-//! how near its estimate is to the least. What all other schedules take counts a little, so that the
-//! figures stay near the truth where no schedule is chosen, and those that hardly matter are pulled to
-//! where they were. What it prints goes to `kernels/src/cost/machine.rs`.
+//! and writes their times as a [landscape](dsconv_tuning::landscape). `fit` starts from the figures for
+//! the instruction set and changes one after the other, as long as the schedules of the least estimates
+//! become faster: the loss of a block is the mean time over the best one's, as a logarithm, of its
+//! schedules, each weighed by how near its estimate is to the least. What all other schedules take
+//! counts a little, so that the figures stay near the truth where no schedule is chosen, and those that
+//! hardly matter are pulled to where they were. What it prints goes to `kernels/src/cost/machine.rs`.
 
 use std::error::Error;
 use std::fs;
