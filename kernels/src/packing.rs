@@ -70,15 +70,21 @@ impl Records {
         for slots in self.groups.groups() {
             let width = cover::width(&slots);
             let record = &mut packed[at..at + self.record_len(width)];
-            for (position, channel) in channels_of(&slots) {
-                for index in 0..self.reduction {
-                    let to = if row_major {
-                        position * self.reduction + index
-                    } else {
-                        index * width + position
-                    };
-                    record[to] = weight(channel, index);
+            let channels: Vec<(usize, usize)> = channels_of(&slots).collect();
+            // Few at a time, so that what is written stays in the first-level cache.
+            for first in (0..self.reduction).step_by(LINE) {
+                for &(position, channel) in &channels {
+                    for index in first..self.reduction.min(first + LINE) {
+                        let to = if row_major {
+                            position * self.reduction + index
+                        } else {
+                            index * width + position
+                        };
+                        record[to] = weight(channel, index);
+                    }
                 }
+            }
+            for (position, channel) in channels {
                 for (start, values) in
                     [(self.bias_at(width), bias), (self.slopes_at(width), slopes)]
                 {

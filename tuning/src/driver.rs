@@ -6,7 +6,7 @@ use crate::bench::Bench;
 use crate::measure::Clock;
 use crate::observe::Observer;
 use crate::progress::{Conclusion, Progress};
-use crate::race::{Contender, LEAST_ROUNDS, Race};
+use crate::race::{Contender, FULL_ROUNDS, LEAST_ROUNDS, Race};
 use crate::space::SpaceSummary;
 use crate::strategy::Strategy;
 use crate::trial::{Outcome, Trial};
@@ -21,13 +21,13 @@ const FINALISTS: usize = 3;
 /// or than there is time to sample, but for a few.
 const MOST_SECONDS: usize = 64;
 const LEAST_SECONDS: usize = 2;
-const SECONDS_NS: u64 = 20_000_000;
+const SECONDS_NS: u64 = 60_000_000;
 /// Confirmations at most, where others are contaminated.
 const MOST_CONFIRMATIONS: usize = 2;
 /// Part of the budget that is kept for the confirmation at most, one in so many, and contenders that
 /// it should last for. What the search leaves is the confirmation's, too.
 const CONFIRM_SHARE: u64 = 2;
-const CONFIRMED: u64 = 16;
+const CONFIRMED: usize = 16;
 /// Part of the budget that is kept for verifying again at most.
 const SECOND_LOOK_SHARE: u64 = 3;
 /// Schedules of a record, which are verified again: winner and runner-up.
@@ -119,7 +119,7 @@ pub fn search<B: Bench, C: Clock>(
         for contender in lost {
             if contender.schedule == schedule {
                 lost_default = Some(contender);
-            } else if let Some(behind) = race.closeness(&contender) {
+            } else if let Some(behind) = contender.closeness() {
                 seconds.push((behind, contender));
             }
         }
@@ -132,9 +132,9 @@ pub fn search<B: Bench, C: Clock>(
     let is_default = |contender: &Contender<B::Kernel>| contender.schedule == schedule;
     progress.confirming();
     race.set_until(until_ns);
-    // Few with enough samples are better than many with too few. Moving takes as long as sampling.
+    // Moving takes as long as sampling.
     let left_ns = until_ns.saturating_sub(clock.now_ns()) as f64;
-    let round_ns = left_ns / (2.0 * race.overhead() * LEAST_ROUNDS as f64);
+    let round_ns = left_ns / (2.0 * race.overhead() * FULL_ROUNDS as f64);
     keep_closest(&mut seconds, SECONDS_NS.min(round_ns as u64));
     seconds.into_iter().for_each(|(_, second)| race.readmit(second));
     lost_default.into_iter().for_each(|default| race.readmit(default));
@@ -211,8 +211,9 @@ fn readmit_resumed<B: Bench, C: Clock>(
     }
 }
 
-/// Time to keep for the confirmation: most of its samples have one run before them that does not count.
+/// Time to keep for the confirmation: half of it goes by moving.
 fn confirmation_ns<B: Bench, C: Clock>(race: &Race<'_, B, C>, budget_ns: u64) -> u64 {
-    let wanted = race.sample_ns().saturating_mul(2 * CONFIRMED * LEAST_ROUNDS as u64);
-    wanted.min(budget_ns / CONFIRM_SHARE)
+    let sample_ns = race.sample_ns() as f64 * race.overhead();
+    let wanted = 2.0 * sample_ns * (CONFIRMED * LEAST_ROUNDS) as f64;
+    (wanted as u64).min(budget_ns / CONFIRM_SHARE)
 }

@@ -19,7 +19,7 @@ use crate::trial::{Outcome, Trial};
 
 mod confirm;
 
-pub use confirm::{LEAST_ROUNDS, MOST_ROUNDS};
+pub use confirm::{FULL_ROUNDS, LEAST_ROUNDS, MOST_ROUNDS};
 
 /// Samples taken of a candidate that stays in a race to the end.
 pub const RACE_SAMPLES: usize = 5;
@@ -51,6 +51,8 @@ pub struct Contender<K> {
     is_settled: bool,
     /// What became of it, if it can no longer run.
     failure: Option<Outcome>,
+    /// Its time over the best one's in the race in which it came closest.
+    closest: f64,
     /// Whether it comes from an earlier race. It leaves by a median only: in hundreds of races two
     /// interrupted samples in a row would otherwise end the best one's run some day.
     is_incumbent: bool,
@@ -78,6 +80,12 @@ impl<K> Contender<K> {
     /// Time that a sample takes, in nanoseconds.
     pub(crate) fn sample_ns(&self) -> u64 {
         (self.repeats as f64 * self.median_us() * 1_000.0) as u64
+    }
+
+    /// How far behind the best it is at most, where that is so little that noise may have decided: its
+    /// time over the best one's. Who led some race may lose the next one by where its data lie.
+    pub fn closeness(&self) -> Option<f64> {
+        (self.failure.is_none() && self.closest <= CLOSE).then_some(self.closest)
     }
 
     fn needs_samples(&self, wanted: usize) -> bool {
@@ -182,6 +190,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             stale_us: Vec::new(),
             is_settled: false,
             failure: None,
+            closest: f64::INFINITY,
             is_incumbent: false,
         };
         match self.first_look(&mut contender) {
@@ -239,15 +248,14 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     }
 
     /// Samples all contenders in turn until each has [`RACE_SAMPLES`] or time is up, and returns
-    /// those that fell behind on the way. What stays is sorted, the best first. Input and output are
-    /// elsewhere than in the race before. Looks from before do not count: they were not taken side by
-    /// side, and an incumbent's may be from a quieter moment.
+    /// those that fell behind on the way. What stays is sorted, the best first. Input, output and
+    /// incumbents are elsewhere than in the race before, so that nobody leads by its pages for long.
+    /// Looks from before do not count: they were not taken side by side, and an incumbent's may be from
+    /// a quieter moment.
     pub fn run(&mut self) -> Vec<Contender<B::Kernel>> {
         let mut dropped = Vec::new();
         self.forget_samples();
-        if !self.is_over() {
-            self.bench.relocate_tensors();
-        }
+        self.relocate(|contender| contender.is_incumbent);
         for round in 1..=RACE_SAMPLES {
             if !self.sample_each(round) {
                 break;
@@ -258,6 +266,11 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.recall_samples();
         dropped.extend(self.running.extract_if(.., |contender| contender.failure.is_some()));
         self.sort();
+        if let Some(best_us) = self.running.first().map(Contender::min_us) {
+            for contender in self.running.iter_mut().chain(&mut dropped) {
+                contender.closest = contender.closest.min(contender.min_us() / best_us);
+            }
+        }
         dropped
     }
 
@@ -270,14 +283,6 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// Contenders in the race, in its order.
     pub fn running(&self) -> &[Contender<B::Kernel>] {
         &self.running
-    }
-
-    /// How far behind the best a contender is that lost, where it is so little that noise may have
-    /// decided: its time over the best one's.
-    pub fn closeness(&self, lost: &Contender<B::Kernel>) -> Option<f64> {
-        let best_us = self.running.iter().map(Contender::min_us).min_by(f64::total_cmp)?;
-        let behind = lost.min_us() / best_us;
-        (lost.failure.is_none() && behind <= CLOSE).then_some(behind)
     }
 
     /// Lets a contender into the race again.
@@ -341,6 +346,22 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// Why the samples since the last call cannot be trusted, if something else used the machine.
     pub fn contamination(&mut self) -> Option<String> {
         self.bench.contamination()
+    }
+
+    /// Moves input, output and some contenders to other memory, as far as time allows.
+    fn relocate(&mut self, which: impl Fn(&Contender<B::Kernel>) -> bool) {
+        if self.is_over() {
+            return;
+        }
+        self.bench.relocate_tensors();
+        let mut running = std::mem::take(&mut self.running);
+        for contender in running.iter_mut().filter(|contender| which(contender)) {
+            if self.is_over() {
+                break;
+            }
+            contender.failure = self.bench.relocate(&mut contender.kernel).err();
+        }
+        self.running = running;
     }
 
     /// One sample of each contender that has fewer than `wanted`; whether there was any and time

@@ -4,7 +4,7 @@ mod synthetic;
 
 use dsconv_kernels::Schedule;
 use dsconv_tuning::measure::{Clock, GROUP};
-use dsconv_tuning::race::{Contender, LEAST_ROUNDS, MOST_ROUNDS, RACE_SAMPLES, Race};
+use dsconv_tuning::race::{Contender, FULL_ROUNDS, LEAST_ROUNDS, MOST_ROUNDS, RACE_SAMPLES, Race};
 use synthetic::{FakeBench, Noise, checked, schedules};
 
 const FOREVER: u64 = u64::MAX;
@@ -224,23 +224,65 @@ fn of_many_only_the_first_few_are_sampled_for_long() {
 }
 
 #[test]
-fn in_little_time_few_are_sampled_for_long() {
-    // A tenth of a percent apart; 48 rounds of all would take 200 ms.
-    let times: Vec<u64> = (0..40).map(|i| 100_000 + 100 * i).collect();
-    let (all, true_ns) = timed(&times);
-    let noise = Noise { jitter: 0.01, ..Noise::default() };
-    let mut bench = FakeBench::new(noise, 0, true_ns);
+fn in_little_time_few_are_sampled_for_long_but_half_stay_after_a_group() {
+    // 48 rounds of all would take 200 ms.
+    let (all, true_ns) = timed(&[100_000; 40]);
+    let mut bench = FakeBench::new(Noise { jitter: 0.01, ..Noise::default() }, 0, true_ns);
     let clock = bench.clock.clone();
     let mut race = Race::new(&mut bench, &clock, FOREVER);
     for &schedule in &all {
         assert!(race.enter(schedule, schedule).is_none());
     }
-    race.set_until(clock.now_ns() + 60_000_000);
+    race.set_until(clock.now_ns() + (FULL_ROUNDS * all.len()) as u64 * 100_000);
     race.confirm();
-    assert!(race.is_over());
     let samples = samples(race.running());
-    assert!(samples[0] >= LEAST_ROUNDS - GROUP, "{samples:?}");
-    assert!(samples.iter().all(|samples| *samples >= GROUP), "{samples:?}");
+    let with_more_than = |groups: usize| samples.iter().filter(|it| **it > groups * GROUP).count();
+    assert_eq!([1, 2, 3].map(with_more_than), [20, 10, 10], "{samples:?}");
+    assert!(samples[0] >= LEAST_ROUNDS, "{samples:?}");
+}
+
+#[test]
+fn who_led_a_race_remains_close_when_it_loses_another() {
+    let (all, true_ns) = timed(&[100_000, 103_000, 130_000]);
+    let is_slow = std::cell::Cell::new(false);
+    let by_mood = |schedule: &Schedule| {
+        let is_disturbed = is_slow.get() && *schedule == all[0];
+        true_ns(schedule) + if is_disturbed { 40_000 } else { 0 }
+    };
+    let mut bench = FakeBench::new(Noise::default(), 0, by_mood);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for &schedule in &all[..2] {
+        race.enter(schedule, schedule);
+    }
+    assert!(race.run().is_empty());
+    race.mark_incumbents();
+    is_slow.set(true);
+    race.enter(all[2], all[2]);
+    let lost: Vec<_> = race.run().into_iter().chain(race.keep_best(1)).collect();
+    let closeness = |schedule| {
+        let contender = lost.iter().find(|it| it.schedule == schedule).expect("it lost");
+        contender.closeness()
+    };
+    assert_eq!(closeness(all[0]), Some(1.0));
+    assert_eq!(closeness(all[2]), None, "that is slower than noise explains");
+}
+
+#[test]
+fn an_incumbent_gets_other_memory_for_each_race() {
+    let (all, true_ns) = timed(&[100_000, 101_000]);
+    let mut bench = FakeBench::new(Noise { placement: 0.05, ..Noise::default() }, 0, true_ns);
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    let mut times_us = Vec::new();
+    race.enter(all[0], all[0]);
+    for _ in 0..3 {
+        race.mark_incumbents();
+        race.run();
+        times_us.push(race.running()[0].measurement().min_us);
+    }
+    times_us.dedup();
+    assert_eq!(times_us.len(), 3, "{times_us:?}");
 }
 
 #[test]

@@ -20,6 +20,9 @@ use crate::measure::{Clock, GROUP, least_of_groups, median, median_bounds};
 pub const LEAST_ROUNDS: usize = 8 * GROUP;
 /// Rounds after which what is not certain is left so.
 pub const MOST_ROUNDS: usize = 50 * GROUP;
+/// Rounds of all contenders that a confirmation should have the time of: a group of them, the same once
+/// more for half of the contenders, a quarter and so on, and for those that stay to the end.
+pub const FULL_ROUNDS: usize = 3 * GROUP;
 /// Contenders that are left after so many groups, where there were more.
 const PLACES: [(usize, usize); 2] = [(2, 32), (4, 16)];
 /// And at least, where there is time for few.
@@ -83,7 +86,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         self.forget_samples();
         for round in 1..=most_rounds {
             if round > 1 {
-                self.relocate();
+                self.relocate(|contender| !contender.is_settled);
             }
             if !self.sample_each(round) {
                 break;
@@ -100,22 +103,6 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         }
         self.running.retain(|contender| contender.failure.is_none());
         self.recall_samples();
-    }
-
-    /// Moves input, output and all who are still sampled to other memory, as far as time allows.
-    fn relocate(&mut self) {
-        if self.is_over() {
-            return;
-        }
-        self.bench.relocate_tensors();
-        let mut running = std::mem::take(&mut self.running);
-        for contender in running.iter_mut().filter(|contender| !contender.is_settled) {
-            if self.is_over() {
-                break;
-            }
-            contender.failure = self.bench.relocate(&mut contender.kernel).err();
-        }
-        self.running = running;
     }
 
     /// Finds those that are behind the leader, after so many groups: by their places at first, then
@@ -141,14 +128,15 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     }
 
     /// How many contenders are to be left after so many groups: those that time is left for until
-    /// [`LEAST_ROUNDS`], as long as all samples so far have taken.
+    /// [`LEAST_ROUNDS`], as long as all samples so far have taken, but no fewer than half of them: six
+    /// samples tell too little of who is best.
     fn places(&self, groups: usize, taken_ns: u64) -> usize {
         let samples: usize = self.running.iter().map(|it| it.samples_us.len()).sum();
         let left_ns = self.until_ns.saturating_sub(self.clock.now_ns());
         let rounds = LEAST_ROUNDS - groups * GROUP;
         let affordable = left_ns as f64 / taken_ns as f64 * samples as f64 / rounds as f64;
         let many = PLACES.iter().find(|(when, _)| *when == groups).map_or(usize::MAX, |it| it.1);
-        many.min(affordable as usize).max(LEAST_PLACES)
+        many.min((affordable as usize).max(self.level().count() / 2)).max(LEAST_PLACES)
     }
 
     /// Those that are still sampled.
