@@ -15,7 +15,7 @@ use dsconv_kernels::{
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::contention::{RunQueue, Samples, Watch, is_undisturbed};
+use crate::contention::{RunQueue, Samples, Sibling, Watch, is_undisturbed};
 use crate::cores::Cores;
 use crate::data::Tensors;
 use crate::measure::{time_block, until_warm};
@@ -129,6 +129,7 @@ pub struct HostBench {
     /// Memory that displaces the tensors from the caches; empty where they are to stay.
     eviction: Vec<u64>,
     queue: RunQueue,
+    sibling: Sibling,
     /// Samples since the last question.
     samples: Samples,
     watch: Watch,
@@ -204,6 +205,7 @@ impl HostBench {
             cores,
             eviction,
             queue,
+            sibling: Sibling::new(target.lanes.into()),
             samples,
             watch,
         })
@@ -317,10 +319,11 @@ impl HostBench {
     }
 
     fn tries<'a>(&'a mut self, prepared: &'a mut Prepared) -> Tries<'a> {
-        let Self { pool, input, residual, output, eviction, queue, .. } = self;
+        let Self { pool, input, residual, output, eviction, queue, sibling, .. } = self;
         let (input, output) = (input.as_slice(), output.as_mut_slice());
         let residual = residual.as_ref().map(Guarded::as_slice);
-        Tries { prepared, pool: pool.as_ref(), input, residual, output, eviction, queue }
+        let pool = pool.as_ref();
+        Tries { prepared, pool, input, residual, output, eviction, queue, sibling }
     }
 }
 
@@ -333,6 +336,7 @@ struct Tries<'a> {
     output: &'a mut [f32],
     eviction: &'a mut [u64],
     queue: &'a mut RunQueue,
+    sibling: &'a mut Sibling,
 }
 
 impl Tries<'_> {
@@ -414,10 +418,13 @@ impl Bench for HostBench {
             if retake > 0 && began.elapsed() > LONGEST_RETAKE {
                 break;
             }
-            let [elapsed, waited] = self.on_its_threads(kernel, |tries| tries.sample(repeats));
+            let ([elapsed, waited], is_alone) = self.on_its_threads(kernel, |tries| {
+                let times = tries.sample(repeats);
+                (times, tries.sibling.is_quiet())
+            });
             least = least.min(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
             let wakes = repeats.saturating_mul(self.threads as u64 - 1);
-            is_quiet = is_undisturbed(elapsed, waited, wakes);
+            is_quiet = is_alone && is_undisturbed(elapsed, waited, wakes);
             if is_quiet {
                 break;
             }

@@ -1,6 +1,6 @@
 //! Whether the machine was ours while we measured: steal time, throttling, and others' use of the
-//! cores, read before and after; threads that waited for a core; and a calibration kernel that ought
-//! to take the same time always.
+//! cores, read before and after; threads that waited for a core; who else computes on the same core;
+//! and a calibration kernel that ought to take the same time always.
 //!
 //! ```
 //! use dsconv_tuning::contention::Usage;
@@ -17,10 +17,12 @@ use std::time::Duration;
 
 mod calibration;
 mod samples;
+mod sibling;
 mod usage;
 
 pub use calibration::Calibration;
 pub(crate) use samples::{RunQueue, Samples, is_undisturbed};
+pub use sibling::Sibling;
 pub(crate) use usage::group_files_below;
 pub use usage::{Pressure, Usage};
 

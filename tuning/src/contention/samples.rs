@@ -1,4 +1,4 @@
-//! Samples that waited for a core.
+//! Samples that others disturbed.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -37,7 +37,7 @@ impl Samples {
     pub(crate) fn contamination(self) -> Option<String> {
         let Self { all, disturbed } = self;
         (disturbed * DISTURBED > all)
-            .then(|| format!("{disturbed} of {all} samples waited for a core"))
+            .then(|| format!("{disturbed} of {all} samples waited for a core or shared one"))
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(verdict(2, 600, &busy), None);
         busy[12] = 4_000;
         let reason = verdict(2, 600, &busy).expect("one in four");
-        assert_eq!(reason, "5 of 20 samples waited for a core");
+        assert_eq!(reason, "5 of 20 samples waited for a core or shared one");
         // One that keeps the second core from its thread for the whole of each run.
         assert!(verdict(2, 70, &[73, 144, 80, 75]).is_some());
         assert_eq!(verdict(1, 70, &[0; 8]), None);

@@ -33,6 +33,7 @@ fn the_doctor_speaks_json_and_of_the_cap() {
         assert_eq!(report["isa_cap"], "sse2");
     }
     assert!(report["available_cores"].as_u64().is_some_and(|cores| cores >= 1), "{report}");
+    assert!(report["shared"].as_f64().is_some_and(|part| (0.0..1.0).contains(&part)), "{report}");
     if cfg!(target_os = "linux") {
         let advice = report["advice"].to_string();
         assert!(advice.contains("1024 threads have"), "{advice}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dsconv::Isa;
 use dsconv::cpu::{self, CoreList, CpuModel};
-use dsconv_tuning::contention::{Calibration, Usage};
+use dsconv_tuning::contention::{Calibration, Sibling, Usage};
 use dsconv_tuning::machine::Machine;
 use dsconv_tuning::peak;
 use serde::Serialize;
@@ -17,6 +17,10 @@ use crate::output;
 
 /// Time that the machine is watched for.
 const WATCHED: Duration = Duration::from_millis(500);
+/// Looks meanwhile at who shares the core.
+const GLANCES: u32 = 100;
+/// Part of them that may find somebody: more is worth a word.
+const MOST_SHARED: f64 = 0.1;
 /// Looks at the calibration kernel.
 const LOOKS: usize = 40;
 
@@ -39,6 +43,8 @@ struct DoctorReport {
     stolen: f64,
     busy_cores: f64,
     throttled: u64,
+    /// Part of some looks in which somebody else computed on the same core.
+    shared: f64,
     /// The slowest of some looks at a fixed computation over the fastest.
     slowdown: f64,
     advice: Vec<String>,
@@ -49,13 +55,25 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     let threads = args.threads();
     let machine = Machine::look(Path::new("/"));
     let before = Usage::now();
-    std::thread::sleep(WATCHED);
+    let mut sibling = Sibling::new(cpu::host_target().lanes.into());
+    for _ in 0..GLANCES {
+        std::thread::sleep(WATCHED / GLANCES);
+        sibling.is_quiet();
+    }
+    let shared = sibling.shared();
     let pressure = Usage::now().since(&before);
     let mut calibration = Calibration::default();
     let slowdown = (0..LOOKS).map(|_| calibration.slowdown()).fold(1.0, f64::max);
     let mut advice = machine.advice(threads);
     if let Some(reason) = pressure.beside(threads).contamination(threads) {
         advice.push(format!("just now {reason}: tune when the machine is quiet"));
+    }
+    if shared > MOST_SHARED {
+        advice.push(format!(
+            "another hardware thread uses the core, a neighbour's perhaps, in {:.0} % of the time: tune \
+             later, or on a core of your own",
+            100.0 * shared
+        ));
     }
     let report = DoctorReport {
         cpu: CpuModel::host(),
@@ -69,6 +87,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
         stolen: pressure.stolen,
         busy_cores: pressure.busy_cores,
         throttled: pressure.throttled,
+        shared,
         slowdown,
         advice,
     };
@@ -131,10 +150,12 @@ impl Display for DoctorReport {
         line(
             "load",
             format!(
-                "{}; {:.2} cores busy, {:.1} % of the time stolen while watched",
+                "{}; while watched {:.2} cores busy, {:.1} % of the time stolen, in {:.0} % of it \
+                 somebody else on the same core",
                 machine.load.map_or_else(unknown, |load| format!("{load:.2}")),
                 self.busy_cores,
-                100.0 * self.stolen
+                100.0 * self.stolen,
+                100.0 * self.shared
             ),
         )?;
         line(
