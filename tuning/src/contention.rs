@@ -26,6 +26,8 @@ pub use sibling::Sibling;
 pub(crate) use usage::group_files_below;
 pub use usage::{Pressure, Usage};
 
+/// How much slower than its best a fixed computation may be.
+const MOST_SLOWED: f64 = 1.10;
 /// Time below which the counters tell nothing.
 const SHORTEST_WATCH: Duration = Duration::from_millis(50);
 

@@ -51,7 +51,8 @@ pub struct Contender<K> {
     is_settled: bool,
     /// What became of it, if it can no longer run.
     failure: Option<Outcome>,
-    /// Its time over the best one's in the race in which it came closest.
+    /// Its time over the best one's in the last race, and in the one in which it came closest.
+    behind: f64,
     closest: f64,
     /// Whether it comes from an earlier race. It leaves by a median only: in hundreds of races two
     /// interrupted samples in a row would otherwise end the best one's run some day.
@@ -82,10 +83,11 @@ impl<K> Contender<K> {
         (self.repeats as f64 * self.median_us() * 1_000.0) as u64
     }
 
-    /// How far behind the best it is at most, where that is so little that noise may have decided: its
-    /// time over the best one's. Who led some race may lose the next one by where its data lie.
+    /// How near to the best it came, where it lost the last race by so little that noise may have
+    /// decided: its time over the best one's. Who led some race may lose the next one by where its data
+    /// lie; who led only until there were better ones loses by more.
     pub fn closeness(&self) -> Option<f64> {
-        (self.failure.is_none() && self.closest <= CLOSE).then_some(self.closest)
+        (self.failure.is_none() && self.behind <= CLOSE).then_some(self.closest)
     }
 
     fn needs_samples(&self, wanted: usize) -> bool {
@@ -190,6 +192,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             stale_us: Vec::new(),
             is_settled: false,
             failure: None,
+            behind: f64::INFINITY,
             closest: f64::INFINITY,
             is_incumbent: false,
         };
@@ -268,7 +271,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.sort();
         if let Some(best_us) = self.running.first().map(Contender::min_us) {
             for contender in self.running.iter_mut().chain(&mut dropped) {
-                contender.closest = contender.closest.min(contender.min_us() / best_us);
+                contender.behind = contender.min_us() / best_us;
+                contender.closest = contender.closest.min(contender.behind);
             }
         }
         dropped
