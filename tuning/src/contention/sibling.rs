@@ -42,7 +42,9 @@ impl Sibling {
         Self { lanes, seen: BTreeMap::new(), looks: 0 }
     }
 
-    /// Whether the calling thread has its core to itself, as far as the looks so far can tell.
+    /// Whether the calling thread has its core to itself, as far as the looks so far can tell. It must
+    /// have computed just before, on vectors as wide: a core that slept is slow for some 100 us, and
+    /// passes for a shared one.
     pub fn is_quiet(&mut self) -> bool {
         let ratio = self.ratio();
         self.is_alone(ratio)

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dsconv::Isa;
 use dsconv::cpu::{self, CoreList, CpuModel};
@@ -17,9 +17,7 @@ use crate::output;
 
 /// Time that the machine is watched for.
 const WATCHED: Duration = Duration::from_millis(500);
-/// Looks meanwhile at who shares the core.
-const GLANCES: u32 = 100;
-/// Part of them that may find somebody: more is worth a word.
+/// Part of the looks at who shares the core that may find somebody: more is worth a word.
 const MOST_SHARED: f64 = 0.1;
 /// Looks at the calibration kernel.
 const LOOKS: usize = 40;
@@ -50,18 +48,14 @@ struct DoctorReport {
     advice: Vec<String>,
 }
 
-/// Looks, measures for half a second, reports.
+/// Looks, measures for about a second, reports.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
     let threads = args.threads();
     let machine = Machine::look(Path::new("/"));
     let before = Usage::now();
-    let mut sibling = Sibling::new(cpu::host_target().lanes.into());
-    for _ in 0..GLANCES {
-        std::thread::sleep(WATCHED / GLANCES);
-        sibling.is_quiet();
-    }
-    let shared = sibling.shared();
+    std::thread::sleep(WATCHED);
     let pressure = Usage::now().since(&before);
+    let shared = shared();
     let mut calibration = Calibration::default();
     let slowdown = (0..LOOKS).map(|_| calibration.slowdown()).fold(1.0, f64::max);
     let mut advice = machine.advice(threads);
@@ -92,6 +86,21 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<(), Failure> {
         advice,
     };
     if args.json { output::print_json(&report) } else { output::print(&report.to_string()) }
+}
+
+/// Part of the looks in which somebody shares the core, one look after the other.
+fn shared() -> f64 {
+    let sibling = || Sibling::new(cpu::host_target().lanes.into());
+    let looks_for = |time: Duration, mut sibling: Sibling| {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            sibling.is_quiet();
+        }
+        sibling.shared()
+    };
+    // A core that slept is slow at first.
+    looks_for(WATCHED / 10, sibling());
+    looks_for(WATCHED, sibling())
 }
 
 impl Display for DoctorReport {
