@@ -18,30 +18,20 @@ pub fn multiply_adds(steps: u64) -> u64 {
 
 /// As [`multiply_adds`], on vectors of at most so many lanes; of four where those are fewer.
 pub fn multiply_adds_of(most_lanes: usize, steps: u64) -> u64 {
-    operations::<CHAINS>(most_lanes, steps)
-}
-
-/// As [`multiply_adds_of`], but each needs the result of the one before: a step takes the latency of
-/// one, and they leave the units free for others.
-pub fn dependent_multiply_adds_of(most_lanes: usize, steps: u64) -> u64 {
-    operations::<1>(most_lanes, steps)
-}
-
-fn operations<const CHAINS: usize>(most_lanes: usize, steps: u64) -> u64 {
-    let lanes = dispatch::<CHAINS>(most_lanes, steps);
+    let lanes = dispatch(most_lanes, steps);
     2 * steps * CHAINS as u64 * lanes
 }
 
-/// Runs the steps of so many independent chains and returns the lanes of the vectors.
+/// Runs the steps and returns the lanes of the vectors.
 #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "there is one width"))]
-fn dispatch<const CHAINS: usize>(most_lanes: usize, steps: u64) -> u64 {
+fn dispatch(most_lanes: usize, steps: u64) -> u64 {
     #[cfg(target_arch = "x86_64")]
     {
         if most_lanes >= 16 && is_x86_feature_detected!("avx512f") {
             #[expect(unsafe_code, reason = "the call of a function that needs CPU features")]
             // SAFETY: the CPU has AVX-512F, which was just asked.
             unsafe {
-                x86::avx512::<CHAINS>(steps);
+                x86::avx512(steps);
             }
             return 16;
         }
@@ -49,22 +39,22 @@ fn dispatch<const CHAINS: usize>(most_lanes: usize, steps: u64) -> u64 {
             #[expect(unsafe_code, reason = "the call of a function that needs CPU features")]
             // SAFETY: the CPU has AVX2 and FMA, which were just asked.
             unsafe {
-                x86::avx2::<CHAINS>(steps);
+                x86::avx2(steps);
             }
             return 8;
         }
     }
-    portable::<CHAINS>(steps)
+    portable(steps)
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps, _mm512_fmadd_ps, _mm512_set1_ps};
 
-    use super::black_box;
+    use super::{CHAINS, black_box};
 
     #[target_feature(enable = "avx512f")]
-    pub(super) fn avx512<const CHAINS: usize>(steps: u64) {
+    pub(super) fn avx512(steps: u64) {
         let (factor, term) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(1.0)));
         let mut sums = [term; CHAINS];
         for _ in 0..steps {
@@ -76,7 +66,7 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn avx2<const CHAINS: usize>(steps: u64) {
+    pub(super) fn avx2(steps: u64) {
         let (factor, term) = (_mm256_set1_ps(black_box(0.5)), _mm256_set1_ps(black_box(1.0)));
         let mut sums = [term; CHAINS];
         for _ in 0..steps {
@@ -90,7 +80,7 @@ mod x86 {
 
 /// Four lanes, left to the compiler: fused where the build's target has FMA (any 64-bit ARM), a
 /// multiplication and an addition elsewhere.
-fn portable<const CHAINS: usize>(steps: u64) -> u64 {
+fn portable(steps: u64) -> u64 {
     const LANES: usize = 4;
     let (factor, term) = (black_box(0.5_f32), black_box(1.0_f32));
     let mut sums = [[term; LANES]; CHAINS];

@@ -15,10 +15,11 @@ use dsconv_kernels::{
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::contention::{RunQueue, Samples, Sibling, Watch, is_undisturbed};
+use crate::contention::{Patience, RunQueue, Sibling, Watch, is_undisturbed};
 use crate::cores::Cores;
 use crate::data::Tensors;
-use crate::measure::{time_block, until_warm};
+use crate::measure::{per_run_us, repeats_for, until_warm};
+use crate::timings::{Timing, Timings};
 use crate::trial::Outcome;
 use crate::verify::{Guarded, Mismatch, Oracle, SecondLook};
 
@@ -41,8 +42,8 @@ pub trait Bench {
         limit: Option<Duration>,
     ) -> Result<Self::Kernel, Outcome>;
 
-    /// Nanoseconds that `repeats` runs of a kernel take, one after the other, the caches being in
-    /// the state that the objective asks for.
+    /// Times `repeats` runs of a kernel, one after the other, the caches being in the state that the
+    /// objective asks for. Where something else uses the machine, it `may_wait` for a quiet moment.
     ///
     /// # Errors
     ///
@@ -51,8 +52,9 @@ pub trait Bench {
         &mut self,
         kernel: &mut Self::Kernel,
         repeats: u64,
+        may_wait: bool,
         limit: Option<Duration>,
-    ) -> Result<u64, Outcome>;
+    ) -> Result<Sample, Outcome>;
 
     /// Gives input, residual and output other memory. How their addresses lie to those of weights
     /// and scratch is luck, which decides on up to 10 % of the time of a kernel of 1 us; so is to which
@@ -89,10 +91,35 @@ pub trait Bench {
     }
 }
 
-/// Times that a contaminated sample is taken again.
+/// Time of some runs together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Nanoseconds.
+    pub ns: u64,
+    /// Whether nothing disturbed them, as far as the bench can tell.
+    pub is_quiet: bool,
+}
+
+impl Sample {
+    /// The one of two samples that took less.
+    pub(crate) fn or_less(self, other: Self) -> Self {
+        if other.ns < self.ns { other } else { self }
+    }
+
+    /// What it says of one run, being of so many.
+    pub(crate) fn timing(self, repeats: u64) -> Timing {
+        Timing { us: per_run_us(self.ns, repeats), is_quiet: self.is_quiet }
+    }
+}
+
+/// Times that a disturbed sample is taken again.
 const MOST_RETAKES: usize = 3;
 /// Time after which it is not: on a busy machine a long sample always waits at some moment.
 const LONGEST_RETAKE: Duration = Duration::from_millis(10);
+/// Time for which threads that helped stay awake, on the other half of the core perhaps, and more.
+const HELPERS_AWAKE: Duration = Duration::from_micros(100);
+/// Samples of a kernel that is timed by itself.
+const MOST_SAMPLES: usize = 101;
 
 /// Time that a sample waits for its threads.
 const LONGEST_GATHERING: Duration = Duration::from_millis(5);
@@ -130,8 +157,7 @@ pub struct HostBench {
     eviction: Vec<u64>,
     queue: RunQueue,
     sibling: Sibling,
-    /// Samples since the last question.
-    samples: Samples,
+    patience: Patience,
     watch: Watch,
 }
 
@@ -187,7 +213,6 @@ impl HostBench {
         let watch = Watch::new(threads);
         let input = Guarded::holding(&tensors.input, 0);
         let residual = tensors.residual().map(|residual| Guarded::holding(residual, 0));
-        let samples = Samples::default();
         Ok(Self {
             tensors,
             input,
@@ -205,8 +230,8 @@ impl HostBench {
             cores,
             eviction,
             queue,
-            sibling: Sibling::new(target.lanes.into()),
-            samples,
+            sibling: Sibling::default(),
+            patience: Patience::start(),
             watch,
         })
     }
@@ -283,17 +308,46 @@ impl HostBench {
         Ok(())
     }
 
-    /// Times a verified kernel with warm caches: runs it again and again for so long.
-    ///
-    /// # Panics
-    ///
-    /// If the kernel is another workload's.
+    /// Times a verified kernel by itself: a sample at least, and then more for so long, in quiet moments
+    /// as far as there are any.
     pub fn time(&mut self, kernel: &mut Prepared, budget: Duration) -> Measurement {
-        let timed = self.on_its_threads(kernel, |tries| {
-            tries.gather();
-            time_block(budget, || tries.run())
-        });
-        timed.expect("a kernel that was verified runs again")
+        let start = Instant::now();
+        let first = self.taken(kernel, 1, false);
+        let repeats = if self.is_repeatable() { repeats_for(first.ns) } else { 1 };
+        let mut timings = Timings::default();
+        while timings.is_empty() || start.elapsed() < budget && timings.len() < MOST_SAMPLES {
+            timings.push(self.taken(kernel, repeats, true).timing(repeats));
+        }
+        timings.measurement()
+    }
+
+    /// A sample of so many runs.
+    fn taken(&mut self, kernel: &mut Prepared, repeats: u64, may_wait: bool) -> Sample {
+        let mut taken = Sample { ns: u64::MAX, is_quiet: false };
+        for retake in 0..=MOST_RETAKES {
+            let began = Instant::now();
+            let left = if may_wait { self.patience.left() } else { Duration::ZERO };
+            if retake > 0 && (left.is_zero() || Duration::from_nanos(taken.ns) > LONGEST_RETAKE) {
+                break;
+            }
+            let own = if self.pool.is_some() { HELPERS_AWAKE } else { Duration::ZERO };
+            let (waiting, [elapsed, waited], is_alone) = self.on_its_threads(kernel, |tries| {
+                let was_alone = tries.sibling.wait(left.max(own));
+                let waiting = began.elapsed();
+                let times = tries.sample(repeats);
+                (waiting, times, was_alone && tries.sibling.wait(own))
+            });
+            self.patience.spend(if retake > 0 { began.elapsed() } else { waiting });
+            let wakes = repeats.saturating_mul(self.threads as u64 - 1);
+            let ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+            let sample =
+                Sample { ns, is_quiet: is_alone && is_undisturbed(elapsed, waited, wakes) };
+            if sample.is_quiet {
+                return sample;
+            }
+            taken = taken.or_less(sample);
+        }
+        taken
     }
 
     /// Does something with a kernel on a thread of the pool, where there is one, each of them on a core
@@ -410,27 +464,10 @@ impl Bench for HostBench {
         &mut self,
         kernel: &mut Prepared,
         repeats: u64,
+        may_wait: bool,
         _: Option<Duration>,
-    ) -> Result<u64, Outcome> {
-        let (mut least, mut is_quiet) = (u64::MAX, false);
-        let began = Instant::now();
-        for retake in 0..=MOST_RETAKES {
-            if retake > 0 && began.elapsed() > LONGEST_RETAKE {
-                break;
-            }
-            let ([elapsed, waited], is_alone) = self.on_its_threads(kernel, |tries| {
-                let times = tries.sample(repeats);
-                (times, tries.sibling.is_quiet())
-            });
-            least = least.min(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
-            let wakes = repeats.saturating_mul(self.threads as u64 - 1);
-            is_quiet = is_alone && is_undisturbed(elapsed, waited, wakes);
-            if is_quiet {
-                break;
-            }
-        }
-        self.samples.count(is_quiet);
-        Ok(least)
+    ) -> Result<Sample, Outcome> {
+        Ok(self.taken(kernel, repeats, may_wait))
     }
 
     fn relocate_tensors(&mut self) {
@@ -457,9 +494,7 @@ impl Bench for HostBench {
     }
 
     fn contamination(&mut self) -> Option<String> {
-        let of_samples = std::mem::take(&mut self.samples).contamination();
-        let of_watch = self.watch.contamination();
-        of_samples.or(of_watch)
+        self.watch.contamination()
     }
 
     fn is_repeatable(&self) -> bool {
@@ -481,7 +516,7 @@ mod tests {
             let mut bench = HostBench::new(&workload, &target, threads, Objective::Warm, 0)
                 .expect("threads start");
             let mut kernel = bench.prepare(&default, None).expect("the default is right");
-            assert!(bench.sample(&mut kernel, 3, None).expect("it is right") > 0);
+            assert!(bench.sample(&mut kernel, 3, true, None).expect("it is right").ns > 0);
             assert!(bench.time(&mut kernel, Duration::ZERO).samples > 0);
         }
     }

@@ -16,18 +16,18 @@
 use std::time::Duration;
 
 mod calibration;
+mod patience;
 mod samples;
 mod sibling;
 mod usage;
 
 pub use calibration::Calibration;
-pub(crate) use samples::{RunQueue, Samples, is_undisturbed};
+pub(crate) use patience::Patience;
+pub(crate) use samples::{Disturbance, RunQueue, is_undisturbed};
 pub use sibling::Sibling;
 pub(crate) use usage::group_files_below;
 pub use usage::{Pressure, Usage};
 
-/// How much slower than its best a fixed computation may be.
-const MOST_SLOWED: f64 = 1.10;
 /// Time below which the counters tell nothing.
 const SHORTEST_WATCH: Duration = Duration::from_millis(50);
 

@@ -68,6 +68,7 @@ mod progress;
 pub mod race;
 pub mod space;
 pub mod strategy;
+pub mod timings;
 pub mod trial;
 pub mod verify;
 mod warm;

@@ -86,26 +86,6 @@ pub fn median_bounds(values: &[f64]) -> [f64; 2] {
     }
 }
 
-/// Samples of a group, of which [`least_of_groups`] takes the least.
-pub const GROUP: usize = 6;
-
-/// The least of each [`GROUP`] of successive samples: what a kernel takes while nothing else
-/// disturbs it, as far as a group had such a moment. Samples of a last group that is not full count
-/// only where there is no other.
-///
-/// ```
-/// use dsconv_tuning::measure::least_of_groups;
-///
-/// let samples_us = [3.0, 2.0, 4.0, 9.0, 5.0, 6.0, 1.5, 7.0, 8.0, 1.0, 4.0, 4.0, 0.5];
-/// assert_eq!(least_of_groups(&samples_us), [2.0, 1.0]);
-/// assert_eq!(least_of_groups(&[3.0, 2.0]), [2.0]);
-/// ```
-pub fn least_of_groups(samples_us: &[f64]) -> Vec<f64> {
-    let full = samples_us.len() - samples_us.len() % GROUP;
-    let counted = if full > 0 { &samples_us[..full] } else { samples_us };
-    counted.chunks(GROUP).map(least).collect()
-}
-
 /// The least value; infinite where there is none.
 pub fn least(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::INFINITY, f64::min)

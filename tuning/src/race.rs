@@ -13,8 +13,10 @@ use std::time::Duration;
 use dsconv::Measurement;
 use dsconv_kernels::{CheckedSchedule, Schedule};
 
-use crate::bench::Bench;
-use crate::measure::{Clock, is_too_short, least, median, per_run_us, repeats_for, summarize};
+use crate::bench::{Bench, Sample};
+use crate::contention::Disturbance;
+use crate::measure::{Clock, is_too_short, per_run_us, repeats_for};
+use crate::timings::Timings;
 use crate::trial::{Outcome, Trial};
 
 mod confirm;
@@ -36,6 +38,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How far a candidate's fastest sample may lie behind the best median, by its number of samples.
 /// Noise between samples of one kernel is 1-5 % on a quiet machine.
 const MARGINS: [f64; RACE_SAMPLES] = [1.5, 1.25, 1.15, 1.1, 1.07];
+/// How much slower who shares a core may make a kernel.
+const SHARED: f64 = 1.5;
 
 /// A verified candidate in a race.
 #[derive(Debug)]
@@ -44,9 +48,9 @@ pub struct Contender<K> {
     pub schedule: Schedule,
     kernel: K,
     repeats: u64,
-    samples_us: Vec<f64>,
-    /// Samples from before the race or confirmation in progress.
-    stale_us: Vec<f64>,
+    timings: Timings,
+    /// Those from before the race or confirmation in progress.
+    stale: Timings,
     /// Whether it is behind in a confirmation, and sampled no more.
     is_settled: bool,
     /// What became of it, if it can no longer run.
@@ -60,13 +64,13 @@ pub struct Contender<K> {
 }
 
 impl<K> Contender<K> {
-    /// The samples so far, in one figure each.
+    /// The samples so far, in one figure each: of the quiet ones, if there are a few.
     ///
     /// # Panics
     ///
     /// If the contender's first run failed. One that is in a race has a sample.
     pub fn measurement(&self) -> Measurement {
-        summarize(&self.samples_us)
+        self.timings.measurement()
     }
 
     /// The fate of the schedule: its failure, or the samples so far.
@@ -80,7 +84,7 @@ impl<K> Contender<K> {
 
     /// Time that a sample takes, in nanoseconds.
     pub(crate) fn sample_ns(&self) -> u64 {
-        (self.repeats as f64 * self.median_us() * 1_000.0) as u64
+        (self.repeats as f64 * self.timings.median_us() * 1_000.0) as u64
     }
 
     /// How near to the best it came, where it lost the last race by so little that noise may have
@@ -91,25 +95,34 @@ impl<K> Contender<K> {
     }
 
     fn needs_samples(&self, wanted: usize) -> bool {
-        self.failure.is_none() && !self.is_settled && self.samples_us.len() < wanted
+        self.failure.is_none() && !self.is_settled && self.timings.len() < wanted
     }
 
-    fn median_us(&self) -> f64 {
-        median(&self.samples_us)
-    }
-
-    fn min_us(&self) -> f64 {
-        least(&self.samples_us)
-    }
-
-    fn is_behind(&self, best_us: f64) -> bool {
+    fn is_behind(&self, best: &Best) -> bool {
         if self.failure.is_some() || self.is_incumbent {
             return self.failure.is_some();
         }
-        let margin = MARGINS[self.samples_us.len().min(MARGINS.len()) - 1];
+        let margin = MARGINS[self.timings.len().min(MARGINS.len()) - 1];
         // The first look counts, too: it may have been the only one that nothing disturbed.
-        self.min_us().min(least(&self.stale_us)) > margin * best_us
+        let least_of = |is_quiet| {
+            let looks = [&self.timings, &self.stale].map(|timings| timings.least_of(is_quiet));
+            looks.into_iter().flatten().min_by(f64::total_cmp)
+        };
+        let beside = |own_us: Option<f64>, best_us: Option<f64>| Some(own_us? / best_us?);
+        let quiet = beside(least_of(true), best.quiet_us);
+        match quiet.or_else(|| beside(least_of(false), best.disturbed_us)) {
+            Some(slower) => slower > margin,
+            None => self.timings.least_us() > margin * SHARED * best.us,
+        }
     }
+}
+
+/// Lowest medians in a race: of all samples that count, of quiet ones and of others.
+#[derive(Clone, Copy, Debug)]
+struct Best {
+    us: f64,
+    quiet_us: Option<f64>,
+    disturbed_us: Option<f64>,
 }
 
 /// Verified candidates that take turns, and the clock they are timed by.
@@ -123,12 +136,22 @@ pub struct Race<'a, B: Bench, C> {
     /// Time that samples so far have taken by themselves, and with all that comes before them.
     sampled_ns: u64,
     spent_ns: u64,
+    /// Groups of samples since the last question, and those without a quiet one.
+    disturbance: Disturbance,
 }
 
 impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// A race with nobody in it, in which no run starts once the clock shows `until_ns`.
     pub fn new(bench: &'a mut B, clock: &'a C, until_ns: u64) -> Self {
-        Self { bench, clock, until_ns, running: Vec::new(), sampled_ns: 0, spent_ns: 0 }
+        Self {
+            bench,
+            clock,
+            until_ns,
+            running: Vec::new(),
+            sampled_ns: 0,
+            spent_ns: 0,
+            disturbance: Disturbance::default(),
+        }
     }
 
     /// Compiles and verifies the next candidate.
@@ -158,13 +181,17 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.clock.now_ns() >= self.until_ns
     }
 
-    /// Lowest median in the race so far.
-    pub fn best_us(&self) -> Option<f64> {
-        self.running
-            .iter()
-            .filter(|contender| contender.failure.is_none() && !contender.samples_us.is_empty())
-            .map(Contender::median_us)
-            .min_by(f64::total_cmp)
+    /// The lowest medians in the race so far.
+    fn best(&self) -> Option<Best> {
+        let least = |median: fn(&Timings) -> Option<f64>| {
+            let sound = self.running.iter().filter(|contender| contender.failure.is_none());
+            sound.filter_map(|contender| median(&contender.timings)).min_by(f64::total_cmp)
+        };
+        Some(Best {
+            us: least(|timings| (!timings.is_empty()).then(|| timings.median_us()))?,
+            quiet_us: least(|timings| timings.median_of(true)),
+            disturbed_us: least(|timings| timings.median_of(false)),
+        })
     }
 
     /// Time that the longest sample of a contender takes, in nanoseconds.
@@ -188,8 +215,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             schedule,
             kernel,
             repeats: 1,
-            samples_us: Vec::new(),
-            stale_us: Vec::new(),
+            timings: Timings::default(),
+            stale: Timings::default(),
             is_settled: false,
             failure: None,
             behind: f64::INFINITY,
@@ -212,42 +239,46 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// Runs a contender, takes a sample where the run is none by itself, and tells whether it may
     /// stay.
     fn first_look(&mut self, contender: &mut Contender<B::Kernel>) -> Result<bool, Outcome> {
-        let best_us = self.best_us().unwrap_or(f64::INFINITY);
-        let is_hopeless = |run_ns: u64| per_run_us(run_ns, 1) > HOPELESS_RUN * best_us;
+        let best = self.best();
+        let best_us = best.map_or(f64::INFINITY, |best| best.us);
+        let is_behind =
+            |contender: &Contender<B::Kernel>| best.is_some_and(|best| contender.is_behind(&best));
+        let is_hopeless = |run: Sample| per_run_us(run.ns, 1) > HOPELESS_RUN * best_us;
 
-        let mut run_ns = self.time(contender)?;
-        if is_hopeless(run_ns) && run_ns < LONG_RUN_NS && !self.is_over() {
-            run_ns = run_ns.min(self.time(contender)?);
+        let mut run = self.time(contender, false)?;
+        if is_hopeless(run) && run.ns < LONG_RUN_NS && !self.is_over() {
+            run = run.or_less(self.time(contender, false)?);
         }
-        contender.samples_us.push(per_run_us(run_ns, 1));
-        if is_hopeless(run_ns) {
+        contender.timings.push(run.timing(1));
+        if is_hopeless(run) {
             return Ok(false);
         }
         if self.bench.is_repeatable() {
-            contender.repeats = repeats_for(run_ns);
+            contender.repeats = repeats_for(run.ns);
         }
         // Nothing tells of the very first contender whether its run was interrupted.
-        let is_credible = best_us.is_finite() && !contender.is_behind(best_us);
-        let is_sample = contender.repeats == 1 && (run_ns >= LONG_RUN_NS || is_credible);
+        let is_credible = best.is_some() && !is_behind(contender);
+        let is_sample = contender.repeats == 1 && (run.ns >= LONG_RUN_NS || is_credible);
         if !is_sample && !self.is_over() {
-            let sample_ns = self.calibrate(contender)?;
+            let sample = self.calibrate(contender)?.timing(contender.repeats);
             // Whichever is less: the run may have been the less disturbed look.
-            let sample_us = per_run_us(sample_ns, contender.repeats).min(per_run_us(run_ns, 1));
-            contender.samples_us = vec![sample_us];
+            let looks = [sample, run.timing(1)].into_iter();
+            let timing = looks.min_by(|a, b| a.us.total_cmp(&b.us));
+            contender.timings = timing.into_iter().collect();
         }
-        Ok(!contender.is_behind(best_us))
+        Ok(!is_behind(contender))
     }
 
     /// Takes a sample, and another of more runs if that is too short and may have more.
-    fn calibrate(&mut self, contender: &mut Contender<B::Kernel>) -> Result<u64, Outcome> {
-        let sample_ns = self.time(contender)?;
+    fn calibrate(&mut self, contender: &mut Contender<B::Kernel>) -> Result<Sample, Outcome> {
+        let sample = self.time(contender, false)?;
         let is_long_enough =
-            !self.bench.is_repeatable() || !is_too_short(sample_ns, contender.repeats);
+            !self.bench.is_repeatable() || !is_too_short(sample.ns, contender.repeats);
         if is_long_enough || self.is_over() {
-            return Ok(sample_ns);
+            return Ok(sample);
         }
-        contender.repeats = repeats_for(sample_ns / contender.repeats);
-        self.time(contender)
+        contender.repeats = repeats_for(sample.ns / contender.repeats);
+        self.time(contender, false)
     }
 
     /// Samples all contenders in turn until each has [`RACE_SAMPLES`] or time is up, and returns
@@ -263,15 +294,16 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             if !self.sample_each(round) {
                 break;
             }
-            let Some(best_us) = self.best_us() else { break };
-            dropped.extend(self.running.extract_if(.., |contender| contender.is_behind(best_us)));
+            let Some(best) = self.best() else { break };
+            dropped.extend(self.running.extract_if(.., |contender| contender.is_behind(&best)));
         }
+        self.count_groups();
         self.recall_samples();
         dropped.extend(self.running.extract_if(.., |contender| contender.failure.is_some()));
         self.sort();
-        if let Some(best_us) = self.running.first().map(Contender::min_us) {
+        if let Some(best) = self.running.first().map(|contender| contender.timings.clone()) {
             for contender in self.running.iter_mut().chain(&mut dropped) {
-                contender.behind = contender.min_us() / best_us;
+                contender.behind = contender.timings.least_over(&best);
                 contender.closest = contender.closest.min(contender.behind);
             }
         }
@@ -302,15 +334,22 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// Begins anew with samples that are taken side by side.
     fn forget_samples(&mut self) {
         for contender in &mut self.running {
-            contender.stale_us = std::mem::take(&mut contender.samples_us);
+            contender.stale = std::mem::take(&mut contender.timings);
             contender.is_settled = false;
         }
     }
 
     /// Gives those that got no sample since what they had before.
     fn recall_samples(&mut self) {
-        for contender in self.running.iter_mut().filter(|it| it.samples_us.is_empty()) {
-            contender.samples_us = std::mem::take(&mut contender.stale_us);
+        for contender in self.running.iter_mut().filter(|it| it.timings.is_empty()) {
+            contender.timings = std::mem::take(&mut contender.stale);
+        }
+    }
+
+    /// Takes note of which contenders that are sampled had no quiet sample in the last group.
+    fn count_groups(&mut self) {
+        for contender in self.running.iter().filter(|it| !it.is_settled && !it.timings.is_empty()) {
+            self.disturbance.count(!contender.timings.last_group_is_quiet());
         }
     }
 
@@ -349,7 +388,9 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
     /// Why the samples since the last call cannot be trusted, if something else used the machine.
     pub fn contamination(&mut self) -> Option<String> {
-        self.bench.contamination()
+        let of_groups = std::mem::take(&mut self.disturbance).contamination();
+        let of_bench = self.bench.contamination();
+        of_groups.or(of_bench)
     }
 
     /// Moves input, output and some contenders to other memory, as far as time allows.
@@ -378,10 +419,9 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
                 sampled = false;
                 break;
             }
-            match self.time(contender) {
-                Ok(sample_ns) => {
-                    contender.samples_us.push(per_run_us(sample_ns, contender.repeats));
-                }
+            let may_wait = contender.timings.lacks_quiet();
+            match self.time(contender, may_wait) {
+                Ok(sample) => contender.timings.push(sample.timing(contender.repeats)),
                 Err(outcome) => contender.failure = Some(outcome),
             }
             sampled = true;
@@ -390,17 +430,22 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         sampled
     }
 
-    /// Nanoseconds of one sample.
-    fn time(&mut self, contender: &mut Contender<B::Kernel>) -> Result<u64, Outcome> {
+    /// One sample, which may wait for a quiet moment or not.
+    fn time(
+        &mut self,
+        contender: &mut Contender<B::Kernel>,
+        may_wait: bool,
+    ) -> Result<Sample, Outcome> {
         let (limit, start_ns) = (self.limit(), self.clock.now_ns());
-        let sample_ns = self.bench.sample(&mut contender.kernel, contender.repeats, limit)?;
-        self.sampled_ns += sample_ns;
+        let Contender { kernel, repeats, .. } = contender;
+        let sample = self.bench.sample(kernel, *repeats, may_wait, limit)?;
+        self.sampled_ns += sample.ns;
         self.spent_ns += self.clock.now_ns() - start_ns;
-        Ok(sample_ns)
+        Ok(sample)
     }
 
     /// Best first: by the least of few samples, which is the least disturbed.
     fn sort(&mut self) {
-        self.running.sort_by(|a, b| a.min_us().total_cmp(&b.min_us()));
+        self.running.sort_by(|a, b| a.timings.least_us().total_cmp(&b.timings.least_us()));
     }
 }

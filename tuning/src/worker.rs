@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use dsconv::Objective;
 use dsconv_kernels::{CheckedSchedule, Target, Workload};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Sample};
 use crate::trial::Outcome;
 use process::{Lost, Process};
 use protocol::{Hello, Reply, Request};
@@ -247,15 +247,16 @@ impl Bench for WorkerBench {
         &mut self,
         kernel: &mut RemoteKernel,
         repeats: u64,
+        may_wait: bool,
         limit: Option<Duration>,
-    ) -> Result<u64, Outcome> {
+    ) -> Result<Sample, Outcome> {
         self.ensure(kernel, limit)?;
         let limit = self.limit(repeats, limit);
-        match self.ask(&Request::Sample { id: kernel.id, repeats }, limit)? {
-            Reply::Sample { ns } => {
+        match self.ask(&Request::Sample { id: kernel.id, repeats, may_wait }, limit)? {
+            Reply::Sample { ns, is_quiet } => {
                 let run = Duration::from_nanos(ns / repeats.max(1));
                 self.fastest = Some(self.fastest.map_or(run, |fastest| fastest.min(run)));
-                Ok(ns)
+                Ok(Sample { ns, is_quiet })
             }
             reply => Err(reply.failure()),
         }

@@ -3,8 +3,9 @@
 mod synthetic;
 
 use dsconv_kernels::Schedule;
-use dsconv_tuning::measure::{Clock, GROUP};
+use dsconv_tuning::measure::Clock;
 use dsconv_tuning::race::{Contender, FULL_ROUNDS, LEAST_ROUNDS, MOST_ROUNDS, RACE_SAMPLES, Race};
+use dsconv_tuning::timings::GROUP;
 use synthetic::{FakeBench, Noise, checked, schedules};
 
 const FOREVER: u64 = u64::MAX;
@@ -503,4 +504,63 @@ fn few_rounds_that_agree_are_no_tie() {
     // By chance it would be half.
     let equal = preferred([30_000_000, 30_000_000], noisy, 12);
     assert!(equal >= 75, "{equal}");
+}
+
+#[test]
+fn a_neighbour_on_the_core_does_not_choose_the_winner() {
+    // Who is faster by 2 % while the core is free is slower by 5 % beside a neighbour, which is there for
+    // nineteen samples of twenty, or eleven where they may wait.
+    for seed in 0..50 {
+        let (all, true_ns) = timed(&[102_000, 100_000, 103_000, 120_000]);
+        let noise = Noise { jitter: 0.005, ..Noise::default() };
+        let mut bench = FakeBench::new(noise, seed, true_ns);
+        let fastest = all[1];
+        let beside = move |schedule: &Schedule| if *schedule == fastest { 1.45 } else { 1.35 };
+        bench.beside = Box::new(move |schedule| Some(beside(schedule)));
+        bench.alone = |_, may_wait| if may_wait { 0.45 } else { 0.05 };
+        let clock = bench.clock.clone();
+        let mut race = Race::new(&mut bench, &clock, FOREVER);
+        for &schedule in &all {
+            if let Some(slow) = race.enter(schedule, schedule) {
+                race.readmit(slow);
+            }
+        }
+        assert_eq!(race.confirm()[0].schedule, all[1], "seed {seed}");
+        let measurement = race.running()[0].measurement();
+        assert!((measurement.median_us - 100.0).abs() < 0.5, "seed {seed}: {measurement:?}");
+        assert_eq!(race.contamination(), None, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_core_that_is_never_free_is_told() {
+    let (all, true_ns) = timed(&[100_000, 104_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    bench.beside = Box::new(|_| Some(1.4));
+    bench.alone = |_, _| 0.0;
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for &schedule in &all {
+        race.enter(schedule, schedule);
+    }
+    race.contamination();
+    assert_eq!(race.confirm()[0].schedule, all[0]);
+    assert_eq!(race.running()[0].measurement().median_us, 140.0);
+    let reason = race.contamination().expect("no sample was quiet");
+    assert!(reason.contains("shared"), "{reason}");
+    assert_eq!(race.contamination(), None);
+}
+
+#[test]
+fn a_slow_first_look_in_a_quiet_moment_ends_no_race() {
+    // The caches are cold; then a neighbour comes to stay, and runs are faster all the same.
+    let (all, true_ns) = timed(&[500_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    bench.beside = Box::new(|_| Some(0.3));
+    bench.alone = |runs, _| if runs < 2 { 1.0 } else { 0.0 };
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    assert!(race.enter(all[0], all[0]).is_none());
+    assert_eq!(order(&race.run()), []);
+    assert_eq!(race.running()[0].measurement().median_us, 150.0);
 }

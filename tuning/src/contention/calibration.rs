@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use dsconv_kernels::peak::multiply_adds;
 
-use super::MOST_SLOWED;
-
+/// How much slower than its best the computation may be.
+const MOST_SLOWED: f64 = 1.10;
 /// Steps of the computation: some 20 us.
 const STEPS: u64 = 10_000;
 /// Samples in one look; the best counts.

@@ -9,7 +9,7 @@ const MOST_WAITED: f64 = 0.01;
 /// Time that a thread may wait after it was woken. It is far less than the milliseconds for which
 /// another process gets a core.
 const WAKE: Duration = Duration::from_micros(20);
-/// Samples of which one in so many may be disturbed.
+/// Groups of samples of which one in so many may be disturbed.
 const DISTURBED: u64 = 5;
 
 /// Whether threads waited for a core no longer during a sample than they do on a quiet machine.
@@ -19,25 +19,26 @@ pub(crate) fn is_undisturbed(elapsed: Duration, waited: Duration, wakes: u64) ->
     waited <= elapsed.mul_f64(MOST_WAITED) + WAKE.saturating_mul(wakes)
 }
 
-/// Samples, and how many of them were disturbed.
+/// Groups of samples, and how many of them had no quiet one.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Samples {
-    all: u64,
+pub(crate) struct Disturbance {
+    groups: u64,
     disturbed: u64,
 }
 
-impl Samples {
-    /// Counts a sample.
-    pub(crate) fn count(&mut self, is_undisturbed: bool) {
-        self.all += 1;
-        self.disturbed += u64::from(!is_undisturbed);
+impl Disturbance {
+    /// Counts a group.
+    pub(crate) fn count(&mut self, is_disturbed: bool) {
+        self.groups += 1;
+        self.disturbed += u64::from(is_disturbed);
     }
 
-    /// Why they cannot be trusted, if too many were disturbed.
+    /// Why the samples cannot be trusted, if too many groups were disturbed.
     pub(crate) fn contamination(self) -> Option<String> {
-        let Self { all, disturbed } = self;
-        (disturbed * DISTURBED > all)
-            .then(|| format!("{disturbed} of {all} samples waited for a core or shared one"))
+        let Self { groups, disturbed } = self;
+        (disturbed * DISTURBED > groups).then(|| {
+            format!("all samples in {disturbed} of {groups} groups waited for a core or shared one")
+        })
     }
 }
 
@@ -80,14 +81,11 @@ impl RunQueue {
 mod tests {
     use super::*;
 
-    /// What samples of this length and of these waits on so many threads come to.
-    fn verdict(threads: u64, elapsed_us: u64, waited_us: &[u64]) -> Option<String> {
-        let mut samples = Samples::default();
+    /// How many of these waits on so many threads disturb samples of this length.
+    fn disturbed(threads: u64, elapsed_us: u64, waited_us: &[u64]) -> usize {
         let us = Duration::from_micros;
-        for &waited in waited_us {
-            samples.count(is_undisturbed(us(elapsed_us), us(waited), threads - 1));
-        }
-        samples.contamination()
+        let quiet = |waited: &&u64| is_undisturbed(us(elapsed_us), us(**waited), threads - 1);
+        waited_us.len() - waited_us.iter().filter(quiet).count()
     }
 
     #[test]
@@ -95,18 +93,26 @@ mod tests {
         // Waits as a quiet machine of two cores shows them: a thread is woken in some microseconds.
         let quiet = [0, 0, 2, 1, 0, 13, 0, 0, 4, 19, 0, 0];
         for elapsed_us in [50, 200, 1_200] {
-            assert_eq!(verdict(2, elapsed_us, &quiet), None);
+            assert_eq!(disturbed(2, elapsed_us, &quiet), 0);
         }
-        // A neighbour that gets a core for 4 ms now and then meets the samples it meets.
-        let mut busy = [0; 20];
-        busy[3..7].fill(4_000);
-        assert_eq!(verdict(2, 600, &busy), None);
-        busy[12] = 4_000;
-        let reason = verdict(2, 600, &busy).expect("one in four");
-        assert_eq!(reason, "5 of 20 samples waited for a core or shared one");
+        // A neighbour that gets a core for 4 ms now and then.
+        assert_eq!(disturbed(2, 600, &[0, 4_000, 0, 3_000]), 2);
         // One that keeps the second core from its thread for the whole of each run.
-        assert!(verdict(2, 70, &[73, 144, 80, 75]).is_some());
-        assert_eq!(verdict(1, 70, &[0; 8]), None);
+        assert_eq!(disturbed(2, 70, &[73, 144, 80, 75]), 4);
+        assert_eq!(disturbed(1, 70, &[0; 8]), 0);
+    }
+
+    #[test]
+    fn a_group_in_five_may_be_disturbed() {
+        let mut disturbance = Disturbance::default();
+        assert_eq!(disturbance.contamination(), None);
+        for group in 0..20 {
+            disturbance.count(group < 4);
+        }
+        assert_eq!(disturbance.contamination(), None);
+        disturbance.count(true);
+        let reason = disturbance.contamination().expect("more than one in five");
+        assert_eq!(reason, "all samples in 5 of 21 groups waited for a core or shared one");
     }
 
     #[test]

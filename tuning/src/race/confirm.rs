@@ -4,7 +4,7 @@
 //! to the next: neighbours take cache, memory and the other half of the core, for hundreds of samples
 //! on end, and from some kernels more than from others. What they leave alone is the least time, and
 //! what meets two kernels alike is what happens in the same moment. So contenders are compared by the
-//! [least samples of groups](least_of_groups) of successive rounds, group by group. On an AMD EPYC
+//! [least samples of groups](Timings::least_of_groups) of successive rounds, group by group. On an AMD EPYC
 //! whose hypervisor took 1 to 6 % of the time, in 120 comparisons of some 15 kernels over 96 rounds,
 //! the winner was more than 2 % slower than the best (by the fifth percentiles of 600 rounds) in 23 %
 //! by the medians, in 7 % by the least times and in 6 % by groups; and groups agree best with
@@ -14,7 +14,8 @@ use dsconv_kernels::Schedule;
 
 use super::{Contender, Race};
 use crate::bench::Bench;
-use crate::measure::{Clock, GROUP, least_of_groups, median, median_bounds};
+use crate::measure::{Clock, median, median_bounds};
+use crate::timings::{GROUP, Timings};
 
 /// Rounds of a confirmation at least, if the budget allows.
 pub const LEAST_ROUNDS: usize = 8 * GROUP;
@@ -27,6 +28,10 @@ pub const FULL_ROUNDS: usize = 3 * GROUP;
 const PLACES: [(usize, usize); 2] = [(2, 32), (4, 16)];
 /// And at least, where there is time for few.
 const LEAST_PLACES: usize = 4;
+/// Groups with a quiet sample that a comparison should have, and times its length that it may take for
+/// them.
+const LEAST_QUIET: usize = 8;
+const OVERTIME: u64 = 4;
 /// Slower by no more than this, a contender is as good as the first; and so it is by no more than
 /// the second if it is not certain that it is slower at all, by no more than the third after too few
 /// rounds to be certain of anything.
@@ -52,11 +57,16 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     }
 
     /// Samples all contenders as in a [confirmation](Self::confirm), but all of them in every round and
-    /// until the time is up, so that the times of those that lost are as good as the winner's. Gives
-    /// each one's time over that of the first, sorted.
+    /// until the time is up, so that the times of those that lost are as good as the winner's. Where the
+    /// machine was hardly ever quiet, it takes some times as long. Gives each one's time over that of the
+    /// first, sorted.
     pub fn compare(&mut self, within_ns: u64) -> Vec<(Schedule, f64)> {
-        let until_ns = self.clock.now_ns().saturating_add(within_ns);
-        self.sample_afresh(usize::MAX, |race, _, _| race.clock.now_ns() >= until_ns);
+        let start_ns = self.clock.now_ns();
+        self.sample_afresh(usize::MAX, |race, _, _| {
+            let taken_ns = race.clock.now_ns() - start_ns;
+            let are_sure = || race.running.iter().all(|it| it.groups().quiet() >= LEAST_QUIET);
+            taken_ns >= within_ns && (taken_ns >= OVERTIME.saturating_mul(within_ns) || are_sure())
+        });
         self.sort_by_groups();
         self.running.iter().map(|it| it.schedule).zip(self.ratios_to_first()).collect()
     }
@@ -64,15 +74,15 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// Times of all as they are beside the first: its median, times theirs over its in the same groups
     /// of rounds. Their own medians may be from other moments.
     pub fn times_us(&self) -> Vec<f64> {
-        let Some(median_us) = self.running.first().map(Contender::median_us) else {
+        let Some(median_us) = self.running.first().map(|first| first.timings.median_us()) else {
             return Vec::new();
         };
         self.ratios_to_first().into_iter().map(|ratio| median_us * ratio).collect()
     }
 
     fn ratios_to_first(&self) -> Vec<f64> {
-        let first = self.running.first().map(Contender::least_us).unwrap_or_default();
-        self.running.iter().map(|it| median(&it.ratios(&first))).collect()
+        let first = self.running.first().map(Contender::groups).unwrap_or_default();
+        self.running.iter().map(|it| median(&it.groups().over(&first))).collect()
     }
 
     /// Rounds with nothing carried over, until `is_certain` says so after a group of them, or there
@@ -96,6 +106,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
                 self.running.reverse();
                 continue;
             }
+            self.count_groups();
             let taken_ns = self.clock.now_ns() - start_ns;
             if is_certain(self, round / GROUP, taken_ns) && round >= LEAST_ROUNDS {
                 break;
@@ -116,10 +127,10 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
             }
             return false;
         }
-        let leader = self.leader_us();
+        let leader = self.leader();
         let mut is_certain = true;
         for contender in self.running.iter_mut().filter(|contender| !contender.is_settled) {
-            let ratios = contender.ratios(&leader);
+            let ratios = contender.groups().over(&leader);
             let [least, _] = median_bounds(&ratios);
             contender.is_settled = least > TIE;
             is_certain &= least >= 1.0 / TIE && !is_likely_tie(median(&ratios), least);
@@ -131,7 +142,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// [`LEAST_ROUNDS`], as long as all samples so far have taken, but no fewer than half of them: six
     /// samples tell too little of who is best.
     fn places(&self, groups: usize, taken_ns: u64) -> usize {
-        let samples: usize = self.running.iter().map(|it| it.samples_us.len()).sum();
+        let samples: usize = self.running.iter().map(|it| it.timings.len()).sum();
         let left_ns = self.until_ns.saturating_sub(self.clock.now_ns());
         let rounds = LEAST_ROUNDS - groups * GROUP;
         let affordable = left_ns as f64 / taken_ns as f64 * samples as f64 / rounds as f64;
@@ -144,29 +155,28 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         self.running.iter().filter(|contender| !contender.is_settled)
     }
 
-    /// Least samples of whoever is fastest among those that are not behind: by its times over the
-    /// mean of all of them in the same groups.
-    fn leader_us(&self) -> Vec<f64> {
-        let level: Vec<&Contender<B::Kernel>> = self.level().collect();
-        let all_us: Vec<Vec<f64>> = level.iter().map(|contender| contender.least_us()).collect();
-        let groups = all_us.iter().map(Vec::len).min().unwrap_or(0);
-        // As good as the mean: only the order counts.
-        let sum = |group: usize| all_us.iter().map(|us| us[group]).sum::<f64>();
-        let sums: Vec<f64> = (0..groups).map(sum).collect();
-        let leader = level.iter().zip(all_us.iter()).min_by(|(a, _), (b, _)| {
-            let [a, b] = [a, b].map(|contender| median(&contender.ratios(&sums)));
-            a.total_cmp(&b)
-        });
-        leader.map_or_else(Vec::new, |(_, us)| us.clone())
+    /// Groups of whoever is fastest among those that are not behind: by its times over those of who has
+    /// the most quiet groups, and then over the fastest one's.
+    fn leader(&self) -> Timings {
+        let level: Vec<Timings> = self.level().map(Contender::groups).collect();
+        let fastest_beside = |other: &Timings| {
+            let slower = |groups: &Timings| median(&groups.over(other));
+            level.iter().min_by(|a, b| slower(a).total_cmp(&slower(b)))
+        };
+        // The first of equals.
+        let quietest = level.iter().rev().max_by_key(|groups| groups.quiet());
+        let leader = quietest.and_then(fastest_beside).and_then(fastest_beside);
+        leader.cloned().unwrap_or_default()
     }
 
     /// Puts the leader first, and then the others by their times over its time in the same groups.
     fn sort_by_groups(&mut self) {
-        let leader = self.leader_us();
+        let leader = self.leader();
         self.running.sort_by_cached_key(|contender| {
-            let slower = median(&contender.ratios(&leader));
+            let groups = contender.groups();
+            let slower = median(&groups.over(&leader));
             // Positive floats are ordered as their bits are.
-            let place = if contender.least_us() == leader { 0 } else { slower.to_bits() };
+            let place = if groups == leader { 0 } else { slower.to_bits() };
             (contender.is_settled, place)
         });
     }
@@ -175,13 +185,13 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// first: so repeated tunings agree on one of them. Its order is as before otherwise.
     pub fn prefer(&mut self, rank: impl Fn(&Schedule) -> f64) {
         let Some(first) = self.running.first() else { return };
-        let (first_us, first_samples_us) = (first.least_us(), first.samples_us.clone());
+        let (first_groups, first_timings) = (first.groups(), first.timings.clone());
         let is_tied = |contender: &Contender<B::Kernel>| {
-            let of_groups = contender.ratios(&first_us);
+            let of_groups = contender.groups().over(&first_groups);
             let slower = median(&of_groups);
             // While groups are too few to be certain of anything, samples may tell.
             let groups = median_bounds(&of_groups)[0];
-            let samples = || median_bounds(&ratios(&contender.samples_us, &first_samples_us))[0];
+            let samples = || median_bounds(&contender.timings.over(&first_timings))[0];
             let least = if groups.is_finite() { groups } else { samples() };
             !contender.is_settled && (slower <= TIE || is_likely_tie(slower, least))
         };
@@ -194,18 +204,9 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
 
 impl<K> Contender<K> {
     /// The least of each group of its samples.
-    fn least_us(&self) -> Vec<f64> {
-        least_of_groups(&self.samples_us)
+    fn groups(&self) -> Timings {
+        self.timings.least_of_groups()
     }
-
-    /// Those over others of the same groups.
-    fn ratios(&self, others_us: &[f64]) -> Vec<f64> {
-        ratios(&self.least_us(), others_us)
-    }
-}
-
-fn ratios(own_us: &[f64], others_us: &[f64]) -> Vec<f64> {
-    own_us.iter().zip(others_us).map(|(own, other)| own / other).collect()
 }
 
 /// Whether who seems slower by more than a tie may be as fast, given its time over the leader's and

@@ -15,8 +15,8 @@ pub(super) enum Request {
     Hello(Hello),
     /// Compile and verify.
     Prepare { id: u64, schedule: Schedule },
-    /// Run so many times.
-    Sample { id: u64, repeats: u64 },
+    /// Run so many times, in a quiet moment perhaps.
+    Sample { id: u64, repeats: u64, may_wait: bool },
     /// Give other memory to input, residual and output.
     RelocateTensors,
     /// Give other memory to weights and scratch.
@@ -54,8 +54,8 @@ pub(super) enum Reply {
     Verified,
     /// What became of the schedule instead.
     Failed(Fate),
-    /// Time of the runs asked for.
-    Sample { ns: u64 },
+    /// Time of the runs asked for, and whether nothing disturbed them.
+    Sample { ns: u64, is_quiet: bool },
     /// Why samples cannot be trusted, if so.
     Contamination { reason: Option<String> },
     /// A request that makes no sense.

@@ -7,7 +7,7 @@ use dsconv_kernels::{Schedule, Target, Workload};
 
 use super::fault::Faults;
 use super::protocol::{Hello, Reply, Request};
-use crate::bench::{Bench, HostBench, Prepared};
+use crate::bench::{Bench, HostBench, Prepared, Sample};
 use crate::fate::Fate;
 use crate::trial::Outcome;
 
@@ -86,12 +86,12 @@ impl Worker {
                 Ok(()) => Reply::Prepared,
                 Err(outcome) => Reply::Failed(Fate::from(&outcome)),
             },
-            Request::Sample { id, repeats } => match self.kernels.get_mut(&id) {
+            Request::Sample { id, repeats, may_wait } => match self.kernels.get_mut(&id) {
                 None => Reply::Refused { message: format!("there is no kernel {id}") },
                 Some((schedule, kernel)) => {
                     let longer = self.faults.at_sample(schedule);
-                    match self.bench.sample(kernel, repeats, None) {
-                        Ok(ns) => Reply::Sample { ns: longer * ns },
+                    match self.bench.sample(kernel, repeats, may_wait, None) {
+                        Ok(Sample { ns, is_quiet }) => Reply::Sample { ns: longer * ns, is_quiet },
                         Err(outcome) => Reply::Failed(Fate::from(&outcome)),
                     }
                 }
@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn requests_out_of_turn_are_refused_by_name() {
-        let replies = replies("nonsense\n{\"sample\":{\"id\":1,\"repeats\":1}}\n");
+        let replies =
+            replies("nonsense\n{\"sample\":{\"id\":1,\"repeats\":1,\"may_wait\":false}}\n");
         assert!(replies[0].contains("no request"), "{replies:?}");
         assert!(replies[1].contains("hello comes first"), "{replies:?}");
     }
@@ -160,7 +161,7 @@ mod tests {
         let target = Target::host();
         let default = dsconv_kernels::cost::default_schedule(&workload, &target, 1);
         let schedule = *default.schedule();
-        let sample = Request::Sample { id: 3, repeats: 2 };
+        let sample = Request::Sample { id: 3, repeats: 2, may_wait: true };
         let requests = [
             Request::Hello(Hello::new(&workload, &target, 1, dsconv::Objective::Warm, 1)),
             Request::Prepare { id: 3, schedule },

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dsconv_kernels::{CheckedSchedule, CompileError, Isa, Schedule, Target, Workload};
-use dsconv_tuning::bench::Bench;
+use dsconv_tuning::bench::{Bench, Sample};
 use dsconv_tuning::measure::Clock;
 use dsconv_tuning::{Mismatch, Outcome, SearchSpace};
 use rand::rngs::StdRng;
@@ -70,6 +70,11 @@ pub struct FakeBench<F> {
     pub second_speed: Option<(f64, u64)>,
     /// How much slower the memory makes each kernel.
     pub places: HashMap<Schedule, f64>,
+    /// How many times slower a neighbour on the same core makes a kernel, if there is one.
+    pub beside: Box<dyn Fn(&Schedule) -> Option<f64>>,
+    /// Probability that it leaves the core alone for a sample, given how many runs there were before and
+    /// whether the sample may wait.
+    pub alone: fn(usize, bool) -> f64,
     /// Whether kernels can be moved to other memory.
     pub moves: bool,
     /// Whether each question for contamination is answered by yes, the next one first.
@@ -97,6 +102,8 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
             gather_ns: 0,
             second_speed: None,
             places: HashMap::new(),
+            beside: Box::new(|_| None),
+            alone: |_, _| 1.0,
             moves: true,
             contaminated: Vec::new(),
         }
@@ -115,10 +122,10 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
         }
     }
 
-    fn run(&mut self, kernel: &Schedule) {
+    fn run(&mut self, kernel: &Schedule, slower: f64) {
         let start = self.clock.now_ns();
         let Noise { jitter, interruptions, interruption_ns, drift, .. } = self.noise;
-        let mut ns = (self.true_ns)(kernel) as f64;
+        let mut ns = slower * (self.true_ns)(kernel) as f64;
         ns *= 1.0 + drift * start as f64 / 1e9;
         ns *= 1.0 + self.places.get(kernel).copied().unwrap_or(0.0);
         ns *= 1.0 + jitter * self.rng.random_range(-1.0..=1.0);
@@ -163,17 +170,20 @@ impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
         &mut self,
         kernel: &mut Schedule,
         repeats: u64,
+        may_wait: bool,
         _: Option<Duration>,
-    ) -> Result<u64, Outcome> {
+    ) -> Result<Sample, Outcome> {
         if (self.crashes)(kernel, self.runs_of(kernel)) {
             return Err(Outcome::Crashed("SIGSEGV".to_owned()));
         }
         self.clock.advance(self.gather_ns);
+        let is_quiet = self.rng.random_bool((self.alone)(self.runs.len(), may_wait));
+        let slower = if is_quiet { None } else { (self.beside)(kernel) };
         let start = self.clock.now_ns();
         for _ in 0..repeats {
-            self.run(kernel);
+            self.run(kernel, slower.unwrap_or(1.0));
         }
-        Ok(self.clock.now_ns() - start)
+        Ok(Sample { ns: self.clock.now_ns() - start, is_quiet })
     }
 
     fn relocate_tensors(&mut self) {}

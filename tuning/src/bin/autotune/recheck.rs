@@ -1,19 +1,16 @@
 //! A record of a file put to the proof on this machine: legal, compiled, equal to the reference,
 //! timed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dsconv::cpu::{self, CpuModel};
 use dsconv::{Isa, Measurement, Record, RunnerUp, Schedule, Target, Workload, cost};
-use dsconv_tuning::bench::{Bench, HostBench, Prepared};
-use dsconv_tuning::measure;
+use dsconv_tuning::bench::{HostBench, Prepared};
 
 /// More than the blocks of networks need; a bound on what a file can make this command allocate.
 const MOST_BYTES: u64 = 1 << 30;
 /// More than the blocks of networks need; a bound on the time of the scalar reference.
 const MOST_FLOPS: u64 = 20_000_000_000;
-/// Samples of cold caches, which take the longest to prepare.
-const MOST_COLD_SAMPLES: usize = 31;
 /// Seeds of the data that every schedule is compared with the reference on.
 const SEEDS: [u64; 2] = [0, 1];
 
@@ -146,23 +143,8 @@ impl Proof {
             return None;
         }
         let mut kernel = self.kernel(schedule).ok()?;
-        Some(time(&mut self.benches[0], &mut kernel, budget))
+        Some(self.benches[0].time(&mut kernel, budget))
     }
-}
-
-fn time(bench: &mut HostBench, kernel: &mut Prepared, budget: Duration) -> Measurement {
-    if bench.is_repeatable() {
-        return bench.time(kernel, budget);
-    }
-    let start = Instant::now();
-    let mut samples_us = Vec::new();
-    while samples_us.is_empty()
-        || (start.elapsed() < budget && samples_us.len() < MOST_COLD_SAMPLES)
-    {
-        let Ok(ns) = bench.sample(kernel, 1, None) else { break };
-        samples_us.push(ns as f64 / 1e3);
-    }
-    measure::summarize(&samples_us)
 }
 
 /// Why this machine cannot run a workload.

@@ -1,0 +1,203 @@
+//! Samples of a kernel, and which of them nothing disturbed.
+//!
+//! A sample that was taken beside a neighbour on the same core is one of another machine: kernels take
+//! up to half as long again there, and not all alike. On an Intel Xeon two kernels took 80 us each while
+//! the core was theirs, and 106 and 113 beside a neighbour; while it was theirs, they took the same time
+//! within 0.2 %. So likes are compared with likes, and a few quiet samples outweigh any number of
+//! others.
+
+use dsconv::Measurement;
+
+use crate::measure::{least, median, summarize};
+
+/// Samples of a group, of which [`Timings::least_of_groups`] takes the least.
+pub const GROUP: usize = 6;
+/// Quiet samples that outweigh others.
+const ENOUGH: usize = 3;
+
+/// A sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// Time of a run in microseconds.
+    pub us: f64,
+    /// Whether nothing disturbed it, as far as is known.
+    pub is_quiet: bool,
+}
+
+/// Samples in the order in which they were taken.
+///
+/// ```
+/// use dsconv_tuning::timings::{Timing, Timings};
+///
+/// let quiet = |us: &[f64]| us.iter().map(|&us| Timing { us, is_quiet: true }).collect();
+/// let (one, other): (Timings, Timings) = (quiet(&[2.0, 3.0]), quiet(&[1.0, 2.0]));
+/// assert_eq!(one.over(&other), [2.0, 1.5]);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Timings(Vec<Timing>);
+
+impl FromIterator<Timing> for Timings {
+    fn from_iter<I: IntoIterator<Item = Timing>>(timings: I) -> Self {
+        Self(timings.into_iter().collect())
+    }
+}
+
+impl Timings {
+    /// Takes note of a sample.
+    pub fn push(&mut self, timing: Timing) {
+        self.0.push(timing);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many were quiet.
+    pub(crate) fn quiet(&self) -> usize {
+        self.0.iter().filter(|it| it.is_quiet).count()
+    }
+
+    /// Those that were quiet, or those that were not, in microseconds.
+    fn of(&self, is_quiet: bool) -> Vec<f64> {
+        self.0.iter().filter(|it| it.is_quiet == is_quiet).map(|it| it.us).collect()
+    }
+
+    /// Those that count: the quiet ones, if there are a few, or else all.
+    fn counted_us(&self) -> Vec<f64> {
+        let quiet_us = self.of(true);
+        if quiet_us.len() >= ENOUGH { quiet_us } else { self.0.iter().map(|it| it.us).collect() }
+    }
+
+    /// Those that count, in one figure each.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    pub fn measurement(&self) -> Measurement {
+        summarize(&self.counted_us())
+    }
+
+    /// Median of those that count; NaN where there are none.
+    pub fn median_us(&self) -> f64 {
+        median(&self.counted_us())
+    }
+
+    /// Median of those that were quiet, or of those that were not.
+    pub fn median_of(&self, is_quiet: bool) -> Option<f64> {
+        let us = self.of(is_quiet);
+        (!us.is_empty()).then(|| median(&us))
+    }
+
+    /// The least of all; infinite where there are none.
+    pub fn least_us(&self) -> f64 {
+        self.0.iter().map(|it| it.us).fold(f64::INFINITY, f64::min)
+    }
+
+    /// The least of those that were quiet, or of those that were not.
+    pub fn least_of(&self, is_quiet: bool) -> Option<f64> {
+        let us = self.of(is_quiet);
+        (!us.is_empty()).then(|| least(&us))
+    }
+
+    /// Whether no sample of the group in progress was quiet.
+    pub fn lacks_quiet(&self) -> bool {
+        let group = self.0.len() - self.0.len() % GROUP;
+        !self.0[group..].iter().any(|it| it.is_quiet)
+    }
+
+    /// Whether a sample of the last group was quiet, full or not.
+    pub(crate) fn last_group_is_quiet(&self) -> bool {
+        self.0.chunks(GROUP).last().is_some_and(|group| group.iter().any(|it| it.is_quiet))
+    }
+
+    /// The least of each [`GROUP`] of successive samples, a quiet one if there is any: what a kernel
+    /// takes while nothing disturbs it, as far as a group had such a moment. Samples of a last group that
+    /// is not full count only where there is no other.
+    pub fn least_of_groups(&self) -> Self {
+        let full = self.0.len() - self.0.len() % GROUP;
+        let counted = if full > 0 { &self.0[..full] } else { &self.0[..] };
+        let least = |group: &[Timing]| {
+            group
+                .iter()
+                .copied()
+                .min_by(|a, b| b.is_quiet.cmp(&a.is_quiet).then(a.us.total_cmp(&b.us)))
+        };
+        counted.chunks(GROUP).filter_map(least).collect()
+    }
+
+    /// Quotients of samples of the same place, likes over likes: those that were both quiet, if there are
+    /// a few; or else those that were both or neither; or else all.
+    pub fn over(&self, others: &Self) -> Vec<f64> {
+        let pairs = || self.0.iter().zip(&others.0);
+        let where_both = |are_fit: fn(bool, bool) -> bool| -> Vec<f64> {
+            let fit = pairs().filter(|(own, other)| are_fit(own.is_quiet, other.is_quiet));
+            fit.map(|(own, other)| own.us / other.us).collect()
+        };
+        let quiet = where_both(|own, other| own && other);
+        if quiet.len() >= ENOUGH {
+            return quiet;
+        }
+        let alike = where_both(|own, other| own == other);
+        if alike.is_empty() { where_both(|_, _| true) } else { alike }
+    }
+
+    /// Least sample over that of others, quiet ones or else disturbed ones of both; or else of all.
+    pub fn least_over(&self, others: &Self) -> f64 {
+        let of = |is_quiet| Some(self.least_of(is_quiet)? / others.least_of(is_quiet)?);
+        of(true).or_else(|| of(false)).unwrap_or(self.least_us() / others.least_us())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Quiet samples are positive, disturbed ones negative.
+    fn timings(us: &[f64]) -> Timings {
+        us.iter().map(|us| Timing { us: us.abs(), is_quiet: *us > 0.0 }).collect()
+    }
+
+    #[test]
+    fn groups_give_their_least_sample() {
+        let us = [3.0, 2.0, 4.0, 9.0, 5.0, 6.0, 1.5, 7.0, 8.0, 1.0, 4.0, 4.0, 0.5];
+        assert_eq!(timings(&us).least_of_groups(), timings(&[2.0, 1.0]));
+        assert_eq!(timings(&[3.0, 2.0]).least_of_groups(), timings(&[2.0]));
+        // A quiet one, if there is any: a disturbed one that is less was cut short.
+        let us = [-3.0, 5.0, -4.0, 6.0, -2.0, -2.5, -9.0, -8.0, -7.0, -7.5, -6.0, -9.5];
+        assert_eq!(timings(&us).least_of_groups(), timings(&[5.0, -6.0]));
+        assert_eq!(Timings::default().least_of_groups(), Timings::default());
+    }
+
+    #[test]
+    fn a_few_quiet_samples_count_alone() {
+        assert_eq!(timings(&[-9.0, -8.0, 5.0, 6.0, -7.0, 4.0]).measurement().median_us, 5.0);
+        assert_eq!(timings(&[-9.0, -8.0, 5.0, -7.0]).median_us(), 7.5);
+        assert_eq!(timings(&[-9.0, 5.0]).median_of(false), Some(9.0));
+        assert_eq!(timings(&[-9.0]).median_of(true), None);
+    }
+
+    #[test]
+    fn likes_are_compared_with_likes() {
+        let other = timings(&[1.0, 1.0, 1.0, -2.0, -2.0, -2.0]);
+        assert_eq!(timings(&[1.5, 1.5, 1.5, -2.0, -2.0, 2.0]).over(&other), [1.5, 1.5, 1.5]);
+        assert_eq!(timings(&[1.5, 1.5, -4.0, -2.0, 1.0, 1.0]).over(&other), [1.5, 1.5, 1.0]);
+        assert_eq!(timings(&[-3.0, -3.0]).over(&other), [3.0, 3.0]);
+        assert_eq!(timings(&[3.0, -4.0]).least_over(&other), 3.0);
+        assert_eq!(timings(&[-3.0, -4.0]).least_over(&other), 1.5);
+        assert_eq!(timings(&[-3.0]).least_over(&timings(&[2.0])), 1.5);
+    }
+
+    #[test]
+    fn a_group_lacks_a_quiet_sample_until_it_has_one() {
+        assert!(Timings::default().lacks_quiet());
+        assert!(timings(&[-1.0; 4]).lacks_quiet());
+        assert!(!timings(&[-1.0, 1.0, -1.0]).lacks_quiet());
+        assert!(timings(&[1.0; GROUP]).lacks_quiet());
+    }
+}
