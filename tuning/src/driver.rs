@@ -171,13 +171,15 @@ fn keep_closest<K>(seconds: &mut Vec<(f64, Contender<K>)>, most_ns: u64) {
 }
 
 /// Confirms, and again where something else used the machine meanwhile. Tells what did so in the
-/// last attempt; in the search, where no time is left for one and its samples have to do.
+/// last attempt; in the search, where no time is left for one and its samples have to do, or where these
+/// were so seldom quiet that it may have lost the best on the way.
 fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
+    let disturbed = race.disturbance();
     let while_searching = race.contamination();
     let is_over = race.is_over();
     race.confirm();
     if is_over {
-        return while_searching;
+        return disturbed.or(while_searching);
     }
     let mut contaminated = race.contamination();
     for _ in 1..MOST_CONFIRMATIONS {
@@ -187,7 +189,7 @@ fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
         race.confirm();
         contaminated = race.contamination();
     }
-    contaminated
+    contaminated.or(disturbed)
 }
 
 /// Takes note of the trials of an earlier run, and lets the best of them race again.

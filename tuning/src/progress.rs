@@ -91,7 +91,7 @@ impl<'a, C: Clock> Progress<'a, C> {
     pub(crate) fn report_new<K>(&mut self, strategy: &mut dyn Strategy, ended: &[Contender<K>]) {
         for contender in ended {
             if !self.tried.contains(&contender.schedule) {
-                self.report(strategy, contender.trial());
+                self.report(strategy, contender.trial_as_if_quiet());
             }
         }
     }

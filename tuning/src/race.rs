@@ -15,7 +15,7 @@ use dsconv_kernels::{CheckedSchedule, Schedule};
 
 use crate::bench::{Bench, Sample};
 use crate::contention::Disturbance;
-use crate::measure::{Clock, is_too_short, per_run_us, repeats_for};
+use crate::measure::{Clock, is_too_short, median, per_run_us, repeats_for};
 use crate::timings::Timings;
 use crate::trial::{Outcome, Trial};
 
@@ -58,6 +58,9 @@ pub struct Contender<K> {
     /// Its time over the best one's in the last race, and in the one in which it came closest.
     behind: f64,
     closest: f64,
+    /// What part of a time beside a neighbour a kernel takes in quiet, as far as was known at its last
+    /// race.
+    quiet_part: f64,
     /// Whether it comes from an earlier race. It leaves by a median only: in hundreds of races two
     /// interrupted samples in a row would otherwise end the best one's run some day.
     is_incumbent: bool,
@@ -80,6 +83,16 @@ impl<K> Contender<K> {
             None => Outcome::Measured(self.measurement()),
         };
         Trial { schedule: self.schedule, outcome }
+    }
+
+    /// The same with times as they would be in quiet, so that no schedule is better than another because
+    /// a neighbour left: of the quiet samples, or if there are none, by what a neighbour costs others.
+    pub fn trial_as_if_quiet(&self) -> Trial {
+        let mut trial = self.trial();
+        if let Outcome::Measured(measurement) = &mut trial.outcome {
+            *measurement = self.timings.as_if_quiet(self.quiet_part).measurement();
+        }
+        trial
     }
 
     /// Time that a sample takes, in nanoseconds.
@@ -136,6 +149,8 @@ pub struct Race<'a, B: Bench, C> {
     /// Time that samples so far have taken by themselves, and with all that comes before them.
     sampled_ns: u64,
     spent_ns: u64,
+    /// Parts of the times beside a neighbour that kernels of which both are known took in quiet.
+    quiet_parts: Vec<f64>,
     /// Groups of samples since the last question, and those without a quiet one.
     disturbance: Disturbance,
 }
@@ -150,6 +165,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             running: Vec::new(),
             sampled_ns: 0,
             spent_ns: 0,
+            quiet_parts: Vec::new(),
             disturbance: Disturbance::default(),
         }
     }
@@ -221,6 +237,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             failure: None,
             behind: f64::INFINITY,
             closest: f64::INFINITY,
+            quiet_part: 1.0,
             is_incumbent: false,
         };
         match self.first_look(&mut contender) {
@@ -298,6 +315,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             dropped.extend(self.running.extract_if(.., |contender| contender.is_behind(&best)));
         }
         self.count_groups();
+        self.learn_quiet_part(&mut dropped);
         self.recall_samples();
         dropped.extend(self.running.extract_if(.., |contender| contender.failure.is_some()));
         self.sort();
@@ -308,6 +326,18 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             }
         }
         dropped
+    }
+
+    /// Learns from those that ran in a race, those that it dropped too, and tells them, what part of a time
+    /// beside a neighbour a kernel takes in quiet.
+    fn learn_quiet_part(&mut self, dropped: &mut [Contender<B::Kernel>]) {
+        let all = self.running.iter().chain(dropped.iter()).map(|contender| &contender.timings);
+        self.quiet_parts
+            .extend(all.filter_map(|it| Some(it.least_of(true)? / it.least_of(false)?)));
+        if !self.quiet_parts.is_empty() {
+            let part = median(&self.quiet_parts);
+            self.running.iter_mut().chain(dropped).for_each(|it| it.quiet_part = part);
+        }
     }
 
     /// Keeps the best `count` for the next race; the others are returned.
@@ -388,9 +418,14 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
     /// Why the samples since the last call cannot be trusted, if something else used the machine.
     pub fn contamination(&mut self) -> Option<String> {
-        let of_groups = std::mem::take(&mut self.disturbance).contamination();
+        let of_groups = self.disturbance();
         let of_bench = self.bench.contamination();
         of_groups.or(of_bench)
+    }
+
+    /// The same, but only whether there were quiet samples in most groups.
+    pub fn disturbance(&mut self) -> Option<String> {
+        std::mem::take(&mut self.disturbance).contamination()
     }
 
     /// Moves input, output and some contenders to other memory, as far as time allows.

@@ -132,7 +132,8 @@ impl Timings {
     }
 
     /// Quotients of samples of the same place, likes over likes: those that were both quiet, if there are
-    /// a few; or else those that were both or neither; or else all.
+    /// a few; or else, where both have quiet ones, the least of these; or else those that were both
+    /// disturbed, or all.
     pub fn over(&self, others: &Self) -> Vec<f64> {
         let pairs = || self.0.iter().zip(&others.0);
         let where_both = |are_fit: fn(bool, bool) -> bool| -> Vec<f64> {
@@ -140,11 +141,23 @@ impl Timings {
             fit.map(|(own, other)| own.us / other.us).collect()
         };
         let quiet = where_both(|own, other| own && other);
-        if quiet.len() >= ENOUGH {
+        if quiet.len() >= ENOUGH || quiet.len() == pairs().len() {
             return quiet;
         }
-        let alike = where_both(|own, other| own == other);
-        if alike.is_empty() { where_both(|_, _| true) } else { alike }
+        if let (Some(own), Some(other)) = (self.least_of(true), others.least_of(true)) {
+            return vec![own / other];
+        }
+        let disturbed = where_both(|own, other| !own && !other);
+        if disturbed.is_empty() { where_both(|_, _| true) } else { disturbed }
+    }
+
+    /// The quiet samples, or if there are none, all of them with so much of their time.
+    pub fn as_if_quiet(&self, part: f64) -> Self {
+        let quiet: Self = self.0.iter().copied().filter(|it| it.is_quiet).collect();
+        if !quiet.is_empty() {
+            return quiet;
+        }
+        self.0.iter().map(|it| Timing { us: part * it.us, is_quiet: true }).collect()
     }
 
     /// Least sample over that of others, quiet ones or else disturbed ones of both; or else of all.
@@ -186,11 +199,20 @@ mod tests {
     fn likes_are_compared_with_likes() {
         let other = timings(&[1.0, 1.0, 1.0, -2.0, -2.0, -2.0]);
         assert_eq!(timings(&[1.5, 1.5, 1.5, -2.0, -2.0, 2.0]).over(&other), [1.5, 1.5, 1.5]);
-        assert_eq!(timings(&[1.5, 1.5, -4.0, -2.0, 1.0, 1.0]).over(&other), [1.5, 1.5, 1.0]);
+        assert_eq!(timings(&[1.5, 1.4, -4.0, -2.0, 1.0, 1.0]).over(&other), [1.0]);
         assert_eq!(timings(&[-3.0, -3.0]).over(&other), [3.0, 3.0]);
+        assert_eq!(timings(&[-3.0, -3.0]).over(&timings(&[-2.0, 3.0])), [1.5]);
+        assert_eq!(timings(&[3.0, 3.0]).over(&timings(&[2.0, 3.0])), [1.5, 1.0]);
         assert_eq!(timings(&[3.0, -4.0]).least_over(&other), 3.0);
         assert_eq!(timings(&[-3.0, -4.0]).least_over(&other), 1.5);
         assert_eq!(timings(&[-3.0]).least_over(&timings(&[2.0])), 1.5);
+    }
+
+    #[test]
+    fn without_quiet_samples_all_are_taken_for_part_of_their_time() {
+        let mixed = timings(&[-9.0, 5.0, -8.0, 6.0]);
+        assert_eq!(mixed.as_if_quiet(0.5), timings(&[5.0, 6.0]));
+        assert_eq!(timings(&[-9.0, -8.0]).as_if_quiet(0.5), timings(&[4.5, 4.0]));
     }
 
     #[test]

@@ -514,9 +514,7 @@ fn a_neighbour_on_the_core_does_not_choose_the_winner() {
         let (all, true_ns) = timed(&[102_000, 100_000, 103_000, 120_000]);
         let noise = Noise { jitter: 0.005, ..Noise::default() };
         let mut bench = FakeBench::new(noise, seed, true_ns);
-        let fastest = all[1];
-        let beside = move |schedule: &Schedule| if *schedule == fastest { 1.45 } else { 1.35 };
-        bench.beside = Box::new(move |schedule| Some(beside(schedule)));
+        bench.beside = all.iter().copied().zip([1.35, 1.45, 1.35, 1.35]).collect();
         bench.alone = |_, may_wait| if may_wait { 0.45 } else { 0.05 };
         let clock = bench.clock.clone();
         let mut race = Race::new(&mut bench, &clock, FOREVER);
@@ -536,7 +534,7 @@ fn a_neighbour_on_the_core_does_not_choose_the_winner() {
 fn a_core_that_is_never_free_is_told() {
     let (all, true_ns) = timed(&[100_000, 104_000]);
     let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
-    bench.beside = Box::new(|_| Some(1.4));
+    bench.beside = all.iter().map(|schedule| (*schedule, 1.4)).collect();
     bench.alone = |_, _| 0.0;
     let clock = bench.clock.clone();
     let mut race = Race::new(&mut bench, &clock, FOREVER);
@@ -556,11 +554,33 @@ fn a_slow_first_look_in_a_quiet_moment_ends_no_race() {
     // The caches are cold; then a neighbour comes to stay, and runs are faster all the same.
     let (all, true_ns) = timed(&[500_000]);
     let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
-    bench.beside = Box::new(|_| Some(0.3));
+    bench.beside = all.iter().map(|schedule| (*schedule, 0.3)).collect();
     bench.alone = |runs, _| if runs < 2 { 1.0 } else { 0.0 };
     let clock = bench.clock.clone();
     let mut race = Race::new(&mut bench, &clock, FOREVER);
     assert!(race.enter(all[0], all[0]).is_none());
     assert_eq!(order(&race.run()), []);
     assert_eq!(race.running()[0].measurement().median_us, 150.0);
+}
+
+#[test]
+fn times_beside_a_neighbour_are_told_as_if_it_were_quiet() {
+    let (all, true_ns) = timed(&[100_000, 90_000, 94_000]);
+    let mut bench = FakeBench::new(Noise::default(), 0, true_ns);
+    bench.beside = all.iter().map(|schedule| (*schedule, 1.5)).collect();
+    // The neighbour comes in the middle of the first race, and stays.
+    bench.alone = |runs, _| if runs < 5 { 1.0 } else { 0.0 };
+    let clock = bench.clock.clone();
+    let mut race = Race::new(&mut bench, &clock, FOREVER);
+    for (&schedule, [us, quiet_us]) in
+        all.iter().zip([[100.0, 100.0], [135.0, 90.0], [141.0, 94.0]])
+    {
+        assert!(race.enter(schedule, schedule).is_none());
+        assert_eq!(order(&race.run()), []);
+        race.mark_incumbents();
+        let contender = race.running().iter().find(|it| it.schedule == schedule).unwrap();
+        let as_if_quiet = *contender.trial_as_if_quiet().measurement().unwrap();
+        assert_eq!(contender.measurement().median_us, us);
+        assert!((as_if_quiet.median_us - quiet_us).abs() < 1e-9, "{as_if_quiet:?}");
+    }
 }

@@ -70,8 +70,8 @@ pub struct FakeBench<F> {
     pub second_speed: Option<(f64, u64)>,
     /// How much slower the memory makes each kernel.
     pub places: HashMap<Schedule, f64>,
-    /// How many times slower a neighbour on the same core makes a kernel, if there is one.
-    pub beside: Box<dyn Fn(&Schedule) -> Option<f64>>,
+    /// How many times slower a neighbour on the same core makes each kernel.
+    pub beside: HashMap<Schedule, f64>,
     /// Probability that it leaves the core alone for a sample, given how many runs there were before and
     /// whether the sample may wait.
     pub alone: fn(usize, bool) -> f64,
@@ -102,7 +102,7 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
             gather_ns: 0,
             second_speed: None,
             places: HashMap::new(),
-            beside: Box::new(|_| None),
+            beside: HashMap::new(),
             alone: |_, _| 1.0,
             moves: true,
             contaminated: Vec::new(),
@@ -178,7 +178,7 @@ impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
         }
         self.clock.advance(self.gather_ns);
         let is_quiet = self.rng.random_bool((self.alone)(self.runs.len(), may_wait));
-        let slower = if is_quiet { None } else { (self.beside)(kernel) };
+        let slower = self.beside.get(kernel).copied().filter(|_| !is_quiet);
         let start = self.clock.now_ns();
         for _ in 0..repeats {
             self.run(kernel, slower.unwrap_or(1.0));
