@@ -5,8 +5,9 @@
 //! behind the best *median*: an interrupted sample costs time, never a good schedule. The stored
 //! numbers come from a [confirmation](Race::confirm) in which the best, those that were close and the
 //! untuned default take turns once more with fresh samples, until it is certain who leads; a winner by
-//! one lucky sample does not survive it. Users of Kernel Tuner or TVM get a mean of a few back-to-back
-//! repeats instead.
+//! one lucky sample does not survive it. Samples of quiet moments are compared with each other, and so
+//! are those that something [disturbed](crate::timings). Users of Kernel Tuner or TVM get a mean of a
+//! few back-to-back repeats instead.
 
 use std::time::Duration;
 
@@ -90,9 +91,13 @@ impl<K> Contender<K> {
     pub fn trial_as_if_quiet(&self) -> Trial {
         let mut trial = self.trial();
         if let Outcome::Measured(measurement) = &mut trial.outcome {
-            *measurement = self.timings.as_if_quiet(self.quiet_part).measurement();
+            *measurement = self.as_if_quiet().measurement();
         }
         trial
+    }
+
+    fn as_if_quiet(&self) -> Timings {
+        self.timings.as_if_quiet(self.quiet_part)
     }
 
     /// Time that a sample takes, in nanoseconds.
@@ -332,8 +337,9 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     /// beside a neighbour a kernel takes in quiet.
     fn learn_quiet_part(&mut self, dropped: &mut [Contender<B::Kernel>]) {
         let all = self.running.iter().chain(dropped.iter()).map(|contender| &contender.timings);
-        self.quiet_parts
-            .extend(all.filter_map(|it| Some(it.least_of(true)? / it.least_of(false)?)));
+        let parts = all.filter_map(|it| Some(it.least_of(true)? / it.least_of(false)?));
+        // An interruption costs more, but no kernel all of its samples.
+        self.quiet_parts.extend(parts.map(|part| part.clamp(1.0 / SHARED, 1.0)));
         if !self.quiet_parts.is_empty() {
             let part = median(&self.quiet_parts);
             self.running.iter_mut().chain(dropped).for_each(|it| it.quiet_part = part);
@@ -481,6 +487,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
     /// Best first: by the least of few samples, which is the least disturbed.
     fn sort(&mut self) {
-        self.running.sort_by(|a, b| a.timings.least_us().total_cmp(&b.timings.least_us()));
+        let least_us = |it: &Contender<B::Kernel>| it.as_if_quiet().least_us();
+        self.running.sort_by(|a, b| least_us(a).total_cmp(&least_us(b)));
     }
 }
