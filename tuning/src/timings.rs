@@ -151,6 +151,16 @@ impl Timings {
         if disturbed.is_empty() { where_both(|_, _| true) } else { disturbed }
     }
 
+    /// Quotients of the least samples of groups, group by group; of the least disturbed ones alone, if only
+    /// one of both has quiet ones.
+    pub fn groups_over(&self, others: &Self) -> Vec<f64> {
+        if (self.quiet() == 0) == (others.quiet() == 0) {
+            self.least_of_groups().over(&others.least_of_groups())
+        } else {
+            vec![self.least_over(others)]
+        }
+    }
+
     /// The quiet samples, or if there are none, all of them with so much of their time.
     pub fn as_if_quiet(&self, part: f64) -> Self {
         let quiet: Self = self.0.iter().copied().filter(|it| it.is_quiet).collect();
@@ -206,6 +216,14 @@ mod tests {
         assert_eq!(timings(&[3.0, -4.0]).least_over(&other), 3.0);
         assert_eq!(timings(&[-3.0, -4.0]).least_over(&other), 1.5);
         assert_eq!(timings(&[-3.0]).least_over(&timings(&[2.0])), 1.5);
+    }
+
+    #[test]
+    fn who_had_no_quiet_moment_is_compared_by_what_others_took_beside_the_neighbour() {
+        let lucky = timings(&[-2.0, 1.0, -2.0, -2.2, -2.1, -2.0]);
+        assert_eq!(timings(&[-2.2; GROUP]).groups_over(&lucky), [1.1]);
+        assert_eq!(lucky.groups_over(&timings(&[-2.5; GROUP])), [0.8]);
+        assert_eq!(timings(&[1.1; GROUP]).groups_over(&lucky), [1.1]);
     }
 
     #[test]

@@ -64,7 +64,8 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         let start_ns = self.clock.now_ns();
         self.sample_afresh(usize::MAX, |race, _, _| {
             let taken_ns = race.clock.now_ns() - start_ns;
-            let are_sure = || race.running.iter().all(|it| it.groups().quiet() >= LEAST_QUIET);
+            let groups = |it: &Contender<B::Kernel>| it.timings.least_of_groups();
+            let are_sure = || race.running.iter().all(|it| groups(it).quiet() >= LEAST_QUIET);
             taken_ns >= within_ns && (taken_ns >= OVERTIME.saturating_mul(within_ns) || are_sure())
         });
         self.sort_by_groups();
@@ -81,8 +82,8 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     }
 
     fn ratios_to_first(&self) -> Vec<f64> {
-        let first = self.running.first().map(Contender::groups).unwrap_or_default();
-        self.running.iter().map(|it| median(&it.groups().over(&first))).collect()
+        let first = self.running.first().map(|it| it.timings.clone()).unwrap_or_default();
+        self.running.iter().map(|it| median(&it.timings.groups_over(&first))).collect()
     }
 
     /// Rounds with nothing carried over, until `is_certain` says so after a group of them, or there
@@ -130,7 +131,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         let leader = self.leader();
         let mut is_certain = true;
         for contender in self.running.iter_mut().filter(|contender| !contender.is_settled) {
-            let ratios = contender.groups().over(&leader);
+            let ratios = contender.timings.groups_over(&leader);
             let [least, _] = median_bounds(&ratios);
             contender.is_settled = least > TIE;
             is_certain &= least >= 1.0 / TIE && !is_likely_tie(median(&ratios), least);
@@ -155,28 +156,27 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         self.running.iter().filter(|contender| !contender.is_settled)
     }
 
-    /// Groups of whoever is fastest among those that are not behind: by its times over those of who has
+    /// Samples of whoever is fastest among those that are not behind: by its times over those of who has
     /// the most quiet groups, and then over the fastest one's.
     fn leader(&self) -> Timings {
-        let level: Vec<Timings> = self.level().map(Contender::groups).collect();
-        let fastest_beside = |other: &Timings| {
-            let slower = |groups: &Timings| median(&groups.over(other));
+        let level: Vec<&Timings> = self.level().map(|contender| &contender.timings).collect();
+        let fastest_beside = |other: &&Timings| {
+            let slower = |timings: &Timings| median(&timings.groups_over(other));
             level.iter().min_by(|a, b| slower(a).total_cmp(&slower(b)))
         };
         // The first of equals.
-        let quietest = level.iter().rev().max_by_key(|groups| groups.quiet());
+        let quietest = level.iter().rev().max_by_key(|timings| timings.least_of_groups().quiet());
         let leader = quietest.and_then(fastest_beside).and_then(fastest_beside);
-        leader.cloned().unwrap_or_default()
+        leader.copied().cloned().unwrap_or_default()
     }
 
     /// Puts the leader first, and then the others by their times over its time in the same groups.
     fn sort_by_groups(&mut self) {
         let leader = self.leader();
         self.running.sort_by_cached_key(|contender| {
-            let groups = contender.groups();
-            let slower = median(&groups.over(&leader));
+            let slower = median(&contender.timings.groups_over(&leader));
             // Positive floats are ordered as their bits are.
-            let place = if groups == leader { 0 } else { slower.to_bits() };
+            let place = if contender.timings == leader { 0 } else { slower.to_bits() };
             (contender.is_settled, place)
         });
     }
@@ -185,9 +185,9 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// first: so repeated tunings agree on one of them. Its order is as before otherwise.
     pub fn prefer(&mut self, rank: impl Fn(&Schedule) -> f64) {
         let Some(first) = self.running.first() else { return };
-        let (first_groups, first_timings) = (first.groups(), first.timings.clone());
+        let first_timings = first.timings.clone();
         let is_tied = |contender: &Contender<B::Kernel>| {
-            let of_groups = contender.groups().over(&first_groups);
+            let of_groups = contender.timings.groups_over(&first_timings);
             let slower = median(&of_groups);
             // While groups are too few to be certain of anything, samples may tell.
             let groups = median_bounds(&of_groups)[0];
@@ -199,13 +199,6 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         let ranked = tied.map(|(place, contender)| (place, rank(&contender.schedule)));
         let preferred = ranked.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(place, _)| place);
         self.running[..=preferred].rotate_right(1);
-    }
-}
-
-impl<K> Contender<K> {
-    /// The least of each group of its samples.
-    fn groups(&self) -> Timings {
-        self.timings.least_of_groups()
     }
 }
 
