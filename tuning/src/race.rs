@@ -26,8 +26,10 @@ pub use confirm::{FULL_ROUNDS, LEAST_ROUNDS, MOST_ROUNDS};
 
 /// Samples taken of a candidate that stays in a race to the end.
 pub const RACE_SAMPLES: usize = 5;
-/// How far behind the best's least sample noise may put that of a contender that is no slower.
+/// How far behind the best's least sample noise may put that of a contender that is no slower; and where
+/// not both were quiet.
 const CLOSE: f64 = 1.1;
+const CLOSE_DISTURBED: f64 = 1.3;
 /// A candidate whose single run takes this many times the best's median is dropped without a
 /// sample.
 const HOPELESS_RUN: f64 = 3.0;
@@ -59,6 +61,8 @@ pub struct Contender<K> {
     /// Its time over the best one's in the last race, and in the one in which it came closest.
     behind: f64,
     closest: f64,
+    /// How far behind it may have been in the last race by noise.
+    close: f64,
     /// What part of a time beside a neighbour a kernel takes in quiet, as far as was known at its last
     /// race.
     quiet_part: f64,
@@ -107,9 +111,10 @@ impl<K> Contender<K> {
 
     /// How near to the best it came, where it lost the last race by so little that noise may have
     /// decided: its time over the best one's. Who led some race may lose the next one by where its data
-    /// lie; who led only until there were better ones loses by more.
+    /// lie or by who disturbed it; who led only until there were better ones loses by more.
     pub fn closeness(&self) -> Option<f64> {
-        (self.failure.is_none() && self.behind <= CLOSE).then_some(self.closest)
+        let is_close = self.behind <= self.close && self.closest <= CLOSE;
+        (self.failure.is_none() && is_close).then_some(self.closest)
     }
 
     fn needs_samples(&self, wanted: usize) -> bool {
@@ -242,6 +247,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             failure: None,
             behind: f64::INFINITY,
             closest: f64::INFINITY,
+            close: CLOSE,
             quiet_part: 1.0,
             is_incumbent: false,
         };
@@ -328,6 +334,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             for contender in self.running.iter_mut().chain(&mut dropped) {
                 contender.behind = contender.timings.least_over(&best);
                 contender.closest = contender.closest.min(contender.behind);
+                let are_quiet = contender.timings.quiet() > 0 && best.quiet() > 0;
+                contender.close = if are_quiet { CLOSE } else { CLOSE_DISTURBED };
             }
         }
         dropped

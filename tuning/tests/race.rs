@@ -584,3 +584,28 @@ fn times_beside_a_neighbour_are_told_as_if_it_were_quiet() {
         assert!((as_if_quiet.median_us - quiet_us).abs() < 1e-9, "{as_if_quiet:?}");
     }
 }
+
+#[test]
+fn who_led_in_quiet_does_not_lose_it_beside_a_neighbour() {
+    // The second one is slower by 4 % while the core is free, and faster by 15 % beside a neighbour.
+    let (all, true_ns) = timed(&[100_000, 104_000]);
+    let closeness = |alone: fn(usize, bool) -> f64, beside: f64| {
+        let mut bench = FakeBench::new(Noise::default(), 0, &true_ns);
+        bench.beside = [(all[0], beside), (all[1], 1.2)].into();
+        bench.alone = alone;
+        let clock = bench.clock.clone();
+        let mut race = Race::new(&mut bench, &clock, FOREVER);
+        race.enter(all[0], all[0]);
+        race.run();
+        race.enter(all[1], all[1]);
+        race.run();
+        race.mark_incumbents();
+        race.run();
+        let first = race.running().iter().find(|it| it.schedule == all[0]);
+        first.expect("an incumbent").closeness()
+    };
+    assert_eq!(closeness(|_, _| 1.0, 1.45), Some(1.0));
+    assert_eq!(closeness(|runs, _| if runs < 18 { 1.0 } else { 0.0 }, 1.45), Some(1.0));
+    // By more than a neighbour explains.
+    assert_eq!(closeness(|runs, _| if runs < 18 { 1.0 } else { 0.0 }, 1.8), None);
+}
