@@ -4,10 +4,10 @@
 //! to the next: neighbours take cache, memory and the other half of the core, for hundreds of samples
 //! on end, and from some kernels more than from others. What they leave alone is the least time, and
 //! what meets two kernels alike is what happens in the same moment. So contenders are compared by the
-//! [least samples of groups](Timings::least_of_groups) of successive rounds, group by group. On an AMD EPYC
-//! whose hypervisor took 1 to 6 % of the time, in 120 comparisons of some 15 kernels over 96 rounds,
-//! the winner was more than 2 % slower than the best (by the fifth percentiles of 600 rounds) in 23 %
-//! by the medians, in 7 % by the least times and in 6 % by groups; and groups agree best with
+//! [least samples of groups](Timings::least_of_groups) of successive rounds, group by group. On an
+//! AMD EPYC whose hypervisor took 1 to 6 % of the time, in 120 comparisons of some 15 kernels over 96
+//! rounds, the winner was more than 2 % slower than the best (by the fifth percentiles of 600 rounds)
+//! in 23 % by the medians, in 7 % by the least times and in 6 % by groups; and groups agree best with
 //! themselves.
 
 use dsconv_kernels::Schedule;
