@@ -58,11 +58,10 @@ pub struct Contender<K> {
     is_settled: bool,
     /// What became of it, if it can no longer run.
     failure: Option<Outcome>,
-    /// Its time over the best one's in the last race, and in the one in which it came closest.
-    behind: f64,
+    /// Whether it lost the last race by so little that noise may have decided.
+    is_close: bool,
+    /// Its time over the best one's in the race in which it came closest.
     closest: f64,
-    /// How far behind it may have been in the last race by noise.
-    close: f64,
     /// What part of a time beside a neighbour a kernel takes in quiet, as far as was known at its last
     /// race.
     quiet_part: f64,
@@ -113,8 +112,8 @@ impl<K> Contender<K> {
     /// decided: its time over the best one's. Who led some race may lose the next one by where its data
     /// lie or by who disturbed it; who led only until there were better ones loses by more.
     pub fn closeness(&self) -> Option<f64> {
-        let is_close = self.behind <= self.close && self.closest <= CLOSE;
-        (self.failure.is_none() && is_close).then_some(self.closest)
+        let is_close = self.failure.is_none() && self.is_close && self.closest <= CLOSE;
+        is_close.then_some(self.closest)
     }
 
     fn needs_samples(&self, wanted: usize) -> bool {
@@ -245,9 +244,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             stale: Timings::default(),
             is_settled: false,
             failure: None,
-            behind: f64::INFINITY,
+            is_close: false,
             closest: f64::INFINITY,
-            close: CLOSE,
             quiet_part: 1.0,
             is_incumbent: false,
         };
@@ -332,10 +330,10 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.sort();
         if let Some(best) = self.running.first().map(|contender| contender.timings.clone()) {
             for contender in self.running.iter_mut().chain(&mut dropped) {
-                contender.behind = contender.timings.least_over(&best);
-                contender.closest = contender.closest.min(contender.behind);
+                let behind = contender.timings.least_over(&best);
                 let are_quiet = contender.timings.quiet() > 0 && best.quiet() > 0;
-                contender.close = if are_quiet { CLOSE } else { CLOSE_DISTURBED };
+                contender.is_close = behind <= if are_quiet { CLOSE } else { CLOSE_DISTURBED };
+                contender.closest = contender.closest.min(behind);
             }
         }
         dropped
