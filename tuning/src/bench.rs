@@ -118,6 +118,9 @@ const MOST_RETAKES: usize = 3;
 const LONGEST_RETAKE: Duration = Duration::from_millis(10);
 /// Time for which threads that helped stay awake, on the other half of the core perhaps, and more.
 const HELPERS_AWAKE: Duration = Duration::from_micros(100);
+/// Time that a thread waits on one core, to move on to another after it. Moving takes 40 us, and the
+/// second-level cache is to be filled again.
+const LONGEST_STAY: Duration = Duration::from_micros(500);
 /// Samples of a kernel that is timed by itself.
 const MOST_SAMPLES: usize = 101;
 
@@ -324,6 +327,8 @@ impl HostBench {
     /// A sample of so many runs.
     fn taken(&mut self, kernel: &mut Prepared, repeats: u64, may_wait: bool) -> Sample {
         let mut taken = Sample { ns: u64::MAX, is_quiet: false };
+        // Whether another thread wanted this very core.
+        let mut is_crowded = false;
         for retake in 0..=MOST_RETAKES {
             let began = Instant::now();
             let left = if may_wait { self.patience.left() } else { Duration::ZERO };
@@ -332,7 +337,10 @@ impl HostBench {
             }
             let own = if self.pool.is_some() { HELPERS_AWAKE } else { Duration::ZERO };
             let (waiting, [elapsed, waited], is_alone) = self.on_its_threads(kernel, |tries| {
-                let was_alone = tries.sibling.wait(left.max(own));
+                if is_crowded {
+                    tries.move_on();
+                }
+                let was_alone = tries.wait(left.max(own));
                 let waiting = began.elapsed();
                 let times = tries.sample(repeats);
                 (waiting, times, was_alone && tries.sibling.wait(own))
@@ -340,8 +348,8 @@ impl HostBench {
             self.patience.spend(if retake > 0 { began.elapsed() } else { waiting });
             let wakes = repeats.saturating_mul(self.threads as u64 - 1);
             let ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-            let sample =
-                Sample { ns, is_quiet: is_alone && is_undisturbed(elapsed, waited, wakes) };
+            is_crowded = !is_undisturbed(elapsed, waited, wakes);
+            let sample = Sample { ns, is_quiet: is_alone && !is_crowded };
             if sample.is_quiet {
                 return sample;
             }
@@ -350,21 +358,21 @@ impl HostBench {
         taken
     }
 
-    /// Does something with a kernel on a thread of the pool, where there is one, each of them on a core
-    /// of its own: a thread more than run the kernel would look for work on a core of theirs.
+    /// Does something with a kernel, each thread on a core of its own; on a thread of the pool, where
+    /// there is one: a thread more than run the kernel would look for work on a core of theirs.
     fn on_its_threads<T: Send>(
         &mut self,
         kernel: &mut Prepared,
         measure: impl FnOnce(&mut Tries<'_>) -> T + Send,
     ) -> T {
-        let cores = self.cores;
         let mut tries = self.tries(kernel);
+        let measure = |tries: &mut Tries<'_>| {
+            let _held = tries.cores.map(|cores| cores.held_by_caller());
+            measure(tries)
+        };
         match tries.pool {
             None => measure(&mut tries),
-            Some(pool) => pool.install(|| {
-                let _held = cores.map(|cores| cores.held_by_caller());
-                measure(&mut tries)
-            }),
+            Some(pool) => pool.install(|| measure(&mut tries)),
         }
     }
 
@@ -373,11 +381,11 @@ impl HostBench {
     }
 
     fn tries<'a>(&'a mut self, prepared: &'a mut Prepared) -> Tries<'a> {
-        let Self { pool, input, residual, output, eviction, queue, sibling, .. } = self;
+        let Self { pool, cores, input, residual, output, eviction, queue, sibling, .. } = self;
         let (input, output) = (input.as_slice(), output.as_mut_slice());
         let residual = residual.as_ref().map(Guarded::as_slice);
         let pool = pool.as_ref();
-        Tries { prepared, pool, input, residual, output, eviction, queue, sibling }
+        Tries { prepared, pool, cores, input, residual, output, eviction, queue, sibling }
     }
 }
 
@@ -385,6 +393,7 @@ impl HostBench {
 struct Tries<'a> {
     prepared: &'a mut Prepared,
     pool: Option<&'a rayon::ThreadPool>,
+    cores: &'a mut Option<Cores>,
     input: &'a [f32],
     residual: Option<&'a [f32]>,
     output: &'a mut [f32],
@@ -403,6 +412,26 @@ impl Tries<'_> {
                 kernel.run_parallel(pool, weights, input, residual, self.output, workspace)
             }
         }
+    }
+
+    /// Waits until the calling thread has its core to itself, or another core that it moves on to, but no
+    /// longer than so long; whether it has.
+    fn wait(&mut self, patience: Duration) -> bool {
+        let start = Instant::now();
+        loop {
+            let left = patience.saturating_sub(start.elapsed());
+            if self.sibling.wait(left.min(LONGEST_STAY)) {
+                return true;
+            }
+            if left.is_zero() {
+                return false;
+            }
+            self.move_on();
+        }
+    }
+
+    fn move_on(&mut self) {
+        self.cores.iter_mut().for_each(Cores::move_on);
     }
 
     /// Threads that are awake and apart, as they are in a program that runs one block after the

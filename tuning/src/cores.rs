@@ -3,8 +3,14 @@
 //! Where a block runs on all cores, Linux was seen to leave two of its threads on one of them for
 //! seconds (6.18, a virtual machine of two cores): samples took as long as on one thread, and whether
 //! they did was luck. So the thread of the pool that takes a sample keeps a core to itself meanwhile,
-//! and the others stay on the others. Where there are more cores than threads, the scheduler has a
-//! choice and is left to it.
+//! and the others stay on the others.
+//!
+//! A single thread keeps a core while it takes a sample, too, and moves on to another where neighbours
+//! leave it no quiet moment. On that virtual machine they used each of the cores for three quarters of
+//! the time, in stretches of up to a second, but both at once for half of it only.
+//!
+//! Where a block runs on several threads, but not on all cores, the scheduler has a choice and is left
+//! to it.
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::Cores;
@@ -13,40 +19,73 @@ pub(crate) use other::Cores;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use std::fs;
+    use std::path::Path;
+
+    use dsconv::cpu::{CoreKinds, CoreList};
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+    /// Levels of caches, at most.
+    const CACHES: usize = 8;
 
     /// All cores that the process may use, one of them for the caller.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Cores {
-        callers: CpuSet,
+        callers: usize,
+        /// Cores that the caller may have instead, its own among them.
+        alike: CpuSet,
+        /// Those that threads stay on while they do not measure.
         others: CpuSet,
     }
 
     impl Cores {
-        /// Divides the cores that the calling thread may use among so many threads; `None` where there
-        /// is one thread only, or not as many cores as threads.
+        /// Divides the cores that the calling thread may use among so many threads; `None` where
+        /// several threads have more or fewer cores than they are, or one thread has only one.
         pub(crate) fn divided_among(threads: usize) -> Option<Self> {
             let all = sched_getaffinity(None).ok()?;
-            if threads < 2 || all.count() as usize != threads {
+            if threads == 1 {
+                let own = u32::try_from(sched_getcpu()).ok()?;
+                let allowed = numbers(&all).filter_map(|core| u32::try_from(core).ok()).collect();
+                let alike = set(&alike(Path::new("/"), own, &allowed));
+                let callers = numbers(&alike).find(|&core| core == own as usize);
+                let callers = callers.or_else(|| numbers(&alike).next())?;
+                return (all.count() > 1).then_some(Self { callers, alike, others: all });
+            }
+            if all.count() as usize != threads {
                 return None;
             }
-            let first = (0..CpuSet::MAX_CPU).find(|&core| all.is_set(core))?;
-            let (mut callers, mut others) = (CpuSet::new(), all);
-            callers.set(first);
-            others.unset(first);
-            Some(Self { callers, others })
+            let callers = numbers(&all).next()?;
+            let (mut alike, mut others) = (CpuSet::new(), all);
+            alike.set(callers);
+            others.unset(callers);
+            Some(Self { callers, alike, others })
         }
 
-        /// Keeps the calling thread, one of the pool, off the caller's core. A system that refuses leaves
-        /// it where it is.
+        /// Keeps the calling thread off the caller's core, where that is none of the others'. A system
+        /// that refuses leaves it where it is.
         pub(crate) fn leave_to_caller(&self) {
             let _ = sched_setaffinity(None, &self.others);
         }
 
-        /// Keeps the calling thread, one of the pool, on the caller's core until the guard is gone.
+        /// Keeps the calling thread on the caller's core until the guard is gone.
         pub(crate) fn held_by_caller(&self) -> impl Drop + use<> {
-            let _ = sched_setaffinity(None, &self.callers);
+            self.hold();
             Held { cores: *self }
+        }
+
+        /// Moves the caller, which holds its core, to the next one that it may have.
+        pub(crate) fn move_on(&mut self) {
+            let next = numbers(&self.alike).find(|&core| core > self.callers);
+            if let Some(next) = next.or_else(|| numbers(&self.alike).next()) {
+                self.callers = next;
+                self.hold();
+            }
+        }
+
+        fn hold(&self) {
+            let mut callers = CpuSet::new();
+            callers.set(self.callers);
+            let _ = sched_setaffinity(None, &callers);
         }
     }
 
@@ -58,6 +97,35 @@ mod linux {
         fn drop(&mut self) {
             self.cores.leave_to_caller();
         }
+    }
+
+    fn numbers(cores: &CpuSet) -> impl Iterator<Item = usize> {
+        (0..CpuSet::MAX_CPU).filter(|&core| cores.is_set(core))
+    }
+
+    fn set(cores: &CoreList) -> CpuSet {
+        let mut set = CpuSet::new();
+        let known = cores.iter().map(|core| core as usize).filter(|&core| core < CpuSet::MAX_CPU);
+        known.for_each(|core| set.set(core));
+        set
+    }
+
+    /// Those of the allowed cores on which a kernel takes the same time as on this one, and finds its
+    /// data at the same distance: of one kind, the larger one, and around one last-level cache. This one
+    /// alone, where it is not told which share that.
+    fn alike(root: &Path, own: u32, allowed: &CoreList) -> CoreList {
+        let of_cache = |index: usize| {
+            let path =
+                format!("sys/devices/system/cpu/cpu{own}/cache/index{index}/shared_cpu_list");
+            Some(CoreList::parse(&fs::read_to_string(root.join(path)).ok()?))
+        };
+        let around_cache = (0..CACHES).rev().find_map(of_cache);
+        let around_cache = around_cache.unwrap_or_else(|| [own].into_iter().collect());
+        let near: CoreList = allowed.iter().filter(|&core| around_cache.contains(core)).collect();
+        let large = CoreKinds::look(root).map(|kinds| kinds.performance);
+        let is_large = |core: &u32| large.as_ref().is_none_or(|large| large.contains(*core));
+        let large: CoreList = near.iter().filter(is_large).collect();
+        if large.is_empty() { near } else { large }
     }
 
     #[cfg(test)]
@@ -93,8 +161,50 @@ mod linux {
         #[test]
         fn where_cores_are_left_over_or_missing_nothing_is_divided() {
             let count = allowed().count() as usize;
-            assert!(Cores::divided_among(1).is_none());
             assert!(Cores::divided_among(count + 1).is_none());
+            assert!(count < 3 || Cores::divided_among(count - 1).is_none());
+        }
+
+        #[test]
+        fn a_single_thread_moves_from_core_to_core_and_is_let_go() {
+            let all = allowed();
+            let Some(mut cores) = Cores::divided_among(1) else {
+                assert_eq!(all.count(), 1);
+                return;
+            };
+            let first = cores.callers;
+            let mut seen = CpuSet::new();
+            let held = cores.held_by_caller();
+            for _ in 0..cores.alike.count() {
+                assert_eq!(allowed().count(), 1);
+                assert!(allowed().is_set(cores.callers) && all.is_set(cores.callers));
+                seen.set(cores.callers);
+                cores.move_on();
+            }
+            assert_eq!((seen, cores.callers), (cores.alike, first));
+            drop(held);
+            assert_eq!(allowed(), all);
+        }
+
+        #[test]
+        fn cores_are_alike_that_are_of_a_kind_and_share_the_last_cache() {
+            let alike = |files: &[(&str, &str)], allowed| {
+                let root = tempfile::tempdir().expect("a folder");
+                for (path, text) in files {
+                    let path = root.path().join("sys/devices").join(path);
+                    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+                    fs::write(path, text).expect("a file");
+                }
+                alike(root.path(), 2, &CoreList::parse(allowed)).to_string()
+            };
+            let first = ("system/cpu/cpu2/cache/index0/shared_cpu_list", "2\n");
+            let last = ("system/cpu/cpu2/cache/index3/shared_cpu_list", "0-3,8-11\n");
+            assert_eq!(alike(&[first, last], "1-9"), "1-3,8-9");
+            assert_eq!(alike(&[first], "1-9"), "2");
+            assert_eq!(alike(&[], "1-9"), "2");
+            let kinds = [("cpu_core/cpus", "0-1"), ("cpu_atom/cpus", "2-15")];
+            assert_eq!(alike(&[[first, last], kinds].concat(), "1-9"), "1");
+            assert_eq!(alike(&[[first, last], kinds].concat(), "3-9"), "3,8-9");
         }
     }
 }
@@ -121,5 +231,7 @@ mod other {
         pub(crate) fn held_by_caller(&self) -> impl Drop + use<> {
             Held
         }
+
+        pub(crate) fn move_on(&mut self) {}
     }
 }
