@@ -6,8 +6,8 @@
 //! and the others stay on the others.
 //!
 //! A single thread keeps a core while it takes a sample, too, and moves on to another where neighbours
-//! leave it no quiet moment. On that virtual machine they used each of the cores for three quarters of
-//! the time, in stretches of up to a second, but both at once for half of it only.
+//! leave it no quiet moment. On that virtual machine they used each of the cores for four fifths of
+//! some seconds, in stretches of up to one, but both at once for two thirds only.
 //!
 //! Where a block runs on several threads, but not on all cores, the scheduler has a choice and is left
 //! to it.

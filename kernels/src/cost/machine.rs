@@ -14,8 +14,8 @@ pub(super) const LINE_BYTES: f64 = 64.0;
 /// Bytes of a way of the first-level cache: a page, which is what its sets can be told by before an
 /// address is translated.
 pub(super) const WAY_BYTES: usize = 4096;
-/// Second-level cache of the cores of Ice Lake's servers and of Tiger Lake, and of no others with
-/// AVX-512: by it they are told from those before, which have 1 MiB, and after, which have 2.
+/// Second-level cache of the cores of Ice Lake's servers, of Tiger Lake and of the first Alder Lakes: by it
+/// they are told from the servers before, which have 1 MiB, and after, which have 2.
 const ICE_LAKE_L2_BYTES: usize = 1280 << 10;
 
 /// Figures of a core and its caches, by which an [estimate](super::estimate) is made. A ranking of
@@ -133,33 +133,13 @@ static AVX512_ICE_LAKE: Machine = Machine {
     multiply_adds: 2.2,
     loads: 0.77,
     stores: 0.33,
-    shuffles: 1.0,
     issued: 3.0,
-    latency: 5.7,
-    exposed: 0.0,
-    load_felt: 0.08,
-    shuffles_beside: 1.0,
-    others_beside: 0.5,
-    loop_end: 15.0,
-    loop_step: 4.0,
-    masked_store: 5.5,
     masked_load: 6.2,
-    window_row: 8.0,
-    direct_row: 0.0,
     from_l2: 130.0,
     from_l3: 16.0,
-    from_memory: 3.6,
-    kept: 0.5,
     evicted: 2.8,
-    l3_of_l2: 12.0,
     scattered: 2.7,
-    rows_ahead: 5.0,
-    jumps: 0.7,
-    conflicts: 0.0,
-    overlapping: 0.15,
-    remote_line: 70.0,
-    join: 5_000.0,
-    barrier: 2_500.0,
+    ..AVX512
 };
 
 /// AMD EPYC with AVX-512 (Zen 4, whose ports are 256 bits wide), from 7,800 timed schedules of 24
@@ -328,5 +308,17 @@ impl Machine {
     /// Cycles that `bytes` cost because other cores have written them.
     pub(super) fn waiting_for_others(&self, bytes: f64) -> f64 {
         bytes / LINE_BYTES * self.remote_line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ice_lake_is_told_by_its_second_level_cache() {
+        let of = |l2_bytes| Machine::of(&Target::of(Isa::Avx512).with_caches(48 << 10, l2_bytes));
+        assert_eq!(*of(1280 << 10), AVX512_ICE_LAKE);
+        assert_eq!([*of(1 << 20), *of(2 << 20)], [AVX512; 2]);
     }
 }
