@@ -21,6 +21,7 @@ use crate::data::Tensors;
 use crate::measure::{per_run_us, repeats_for, until_warm};
 use crate::timings::{Timing, Timings};
 use crate::trial::Outcome;
+use crate::vector_units::VectorUnits;
 use crate::verify::{Guarded, Mismatch, Oracle, SecondLook};
 
 /// Compiles, verifies and times schedules of one workload.
@@ -159,6 +160,7 @@ pub struct HostBench {
     /// Memory that displaces the tensors from the caches; empty where they are to stay.
     eviction: Vec<u64>,
     queue: RunQueue,
+    units: VectorUnits,
     sibling: Sibling,
     patience: Patience,
     watch: Watch,
@@ -233,6 +235,7 @@ impl HostBench {
             cores,
             eviction,
             queue,
+            units: VectorUnits::of(target.lanes),
             sibling: Sibling::default(),
             patience: Patience::start(),
             watch,
@@ -381,11 +384,12 @@ impl HostBench {
     }
 
     fn tries<'a>(&'a mut self, prepared: &'a mut Prepared) -> Tries<'a> {
-        let Self { pool, cores, input, residual, output, eviction, queue, sibling, .. } = self;
+        let Self { pool, cores, input, residual, output, eviction, queue, units, sibling, .. } =
+            self;
         let (input, output) = (input.as_slice(), output.as_mut_slice());
         let residual = residual.as_ref().map(Guarded::as_slice);
         let pool = pool.as_ref();
-        Tries { prepared, pool, cores, input, residual, output, eviction, queue, sibling }
+        Tries { prepared, pool, cores, input, residual, output, eviction, queue, units, sibling }
     }
 }
 
@@ -399,6 +403,7 @@ struct Tries<'a> {
     output: &'a mut [f32],
     eviction: &'a mut [u64],
     queue: &'a mut RunQueue,
+    units: &'a VectorUnits,
     sibling: &'a mut Sibling,
 }
 
@@ -419,6 +424,8 @@ impl Tries<'_> {
     fn wait(&mut self, patience: Duration) -> bool {
         let start = Instant::now();
         loop {
+            // A quiet moment is short; looking for it for so long does not put them to sleep.
+            self.units.wake();
             let left = patience.saturating_sub(start.elapsed());
             if self.sibling.wait(left.min(LONGEST_STAY)) {
                 return true;
@@ -434,11 +441,15 @@ impl Tries<'_> {
         self.cores.iter_mut().for_each(Cores::move_on);
     }
 
-    /// Threads that are awake and apart, as they are in a program that runs one block after the
-    /// other; on a busy machine they may not come, and the sample shows it.
+    /// Threads that are awake and apart, and so are their vector units, as they are in a program that runs
+    /// one block after the other; on a busy machine they may not come, and the sample shows it.
     fn gather(&mut self) {
-        if let Some(pool) = self.pool {
-            self.prepared.workspace.gather(pool, LONGEST_GATHERING);
+        match self.pool {
+            None => self.units.wake(),
+            Some(pool) => {
+                pool.broadcast(|_| self.units.wake());
+                self.prepared.workspace.gather(pool, LONGEST_GATHERING);
+            }
         }
     }
 

@@ -19,7 +19,7 @@ const FINALISTS: usize = 3;
 /// Losers by little that come back for the confirmation: no more than these, which is enough even
 /// where 5 samples cannot tell most of the space apart, and no more than a round of this length holds
 /// or than there is time to sample, but for a few.
-const MOST_SECONDS: usize = 64;
+const MOST_SECONDS: usize = 96;
 const LEAST_SECONDS: usize = 2;
 const SECONDS_NS: u64 = 60_000_000;
 /// Confirmations at most, where others are contaminated.

@@ -70,6 +70,7 @@ pub mod space;
 pub mod strategy;
 pub mod timings;
 pub mod trial;
+mod vector_units;
 pub mod verify;
 mod warm;
 pub mod worker;

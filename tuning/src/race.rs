@@ -26,10 +26,18 @@ pub use confirm::{FULL_ROUNDS, LEAST_ROUNDS, MOST_ROUNDS};
 
 /// Samples taken of a candidate that stays in a race to the end.
 pub const RACE_SAMPLES: usize = 5;
-/// How far behind the best's least sample noise may put that of a contender that is no slower; and where
-/// not both were quiet.
-const CLOSE: f64 = 1.1;
-const CLOSE_DISTURBED: f64 = 1.3;
+/// Rounds before which all contenders move to other memory: one that is good elsewhere takes up to 1.4
+/// times as long where its data happen to lie badly.
+const MOVES: [usize; 2] = [2, 4];
+/// Quiet samples for which a contender may wait: one alone may be mistaken for one.
+const WANTED_QUIET: usize = 2;
+/// How far behind the best's least sample noise may put that of a contender that is no slower.
+const CLOSE: f64 = 1.15;
+/// How many times farther it may where not both were quiet: neighbours differ, too.
+const ROUGH: f64 = 1.2;
+/// How far it may lie behind in a race once it was that close in another: where data happen to lie costs
+/// some kernels so much.
+const MISPLACED: f64 = 1.4;
 /// A candidate whose single run takes this many times the best's median is dropped without a
 /// sample.
 const HOPELESS_RUN: f64 = 3.0;
@@ -40,7 +48,7 @@ const LONG_RUN_NS: u64 = 20_000_000;
 const GRACE: Duration = Duration::from_secs(1);
 /// How far a candidate's fastest sample may lie behind the best median, by its number of samples.
 /// Noise between samples of one kernel is 1-5 % on a quiet machine.
-const MARGINS: [f64; RACE_SAMPLES] = [1.5, 1.25, 1.15, 1.1, 1.07];
+const MARGINS: [f64; RACE_SAMPLES] = [1.5, 1.4, 1.3, 1.2, 1.1];
 /// How much slower who shares a core may make a kernel.
 const SHARED: f64 = 1.5;
 
@@ -126,13 +134,16 @@ impl<K> Contender<K> {
         }
         let margin = MARGINS[self.timings.len().min(MARGINS.len()) - 1];
         // The first look counts, too: it may have been the only one that nothing disturbed.
-        let least_of = |is_quiet| {
-            let looks = [&self.timings, &self.stale].map(|timings| timings.least_of(is_quiet));
-            looks.into_iter().flatten().min_by(f64::total_cmp)
+        let looks = [&self.timings, &self.stale];
+        let least = |us: fn(&Timings) -> Option<f64>| {
+            looks.into_iter().filter_map(us).min_by(f64::total_cmp)
         };
         let beside = |own_us: Option<f64>, best_us: Option<f64>| Some(own_us? / best_us?);
-        let quiet = beside(least_of(true), best.quiet_us);
-        match quiet.or_else(|| beside(least_of(false), best.disturbed_us)) {
+        // One quiet sample alone may be mistaken for one; nothing makes a sample too short.
+        let quiet_us = least(|it| it.least_of(true)).and(least(|it| Some(it.least_us())));
+        let quiet = beside(quiet_us, best.quiet_us);
+        let disturbed = || beside(least(|it| it.least_of(false)), best.disturbed_us);
+        match quiet.or_else(|| Some(disturbed()? / ROUGH)) {
             Some(slower) => slower > margin,
             None => self.timings.least_us() > margin * SHARED * best.us,
         }
@@ -273,7 +284,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
 
         let mut run = self.time(contender, false)?;
         if is_hopeless(run) && run.ns < LONG_RUN_NS && !self.is_over() {
-            run = run.or_less(self.time(contender, false)?);
+            run = run.or_less(self.time(contender, true)?);
         }
         contender.timings.push(run.timing(1));
         if is_hopeless(run) {
@@ -292,6 +303,10 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             let timing = looks.min_by(|a, b| a.us.total_cmp(&b.us));
             contender.timings = timing.into_iter().collect();
         }
+        if is_behind(contender) && contender.timings.lacks_quiet(1) && !self.is_over() {
+            let again = self.time(contender, true)?.timing(contender.repeats);
+            contender.timings.push(again);
+        }
         Ok(!is_behind(contender))
     }
 
@@ -308,8 +323,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     }
 
     /// Samples all contenders in turn until each has [`RACE_SAMPLES`] or time is up, and returns
-    /// those that fell behind on the way. What stays is sorted, the best first. Input, output and
-    /// incumbents are elsewhere than in the race before, so that nobody leads by its pages for long.
+    /// those that fell behind on the way. What stays is sorted, the best first. All are in several places
+    /// of memory, and incumbents elsewhere than in the race before, so that nobody leads by its pages.
     /// Looks from before do not count: they were not taken side by side, and an incumbent's may be from
     /// a quieter moment.
     pub fn run(&mut self) -> Vec<Contender<B::Kernel>> {
@@ -317,7 +332,10 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.forget_samples();
         self.relocate(|contender| contender.is_incumbent);
         for round in 1..=RACE_SAMPLES {
-            if !self.sample_each(round) {
+            if MOVES.contains(&round) {
+                self.relocate(|_| true);
+            }
+            if !self.sample_each(round, WANTED_QUIET) {
                 break;
             }
             let Some(best) = self.best() else { break };
@@ -332,7 +350,12 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
             for contender in self.running.iter_mut().chain(&mut dropped) {
                 let behind = contender.timings.least_over(&best);
                 let are_quiet = contender.timings.quiet() > 0 && best.quiet() > 0;
-                contender.is_close = behind <= if are_quiet { CLOSE } else { CLOSE_DISTURBED };
+                contender.is_close = behind
+                    <= match (contender.closest <= CLOSE, are_quiet) {
+                        (true, _) => MISPLACED,
+                        (false, true) => CLOSE,
+                        (false, false) => ROUGH * CLOSE,
+                    };
                 contender.closest = contender.closest.min(behind);
             }
         }
@@ -456,9 +479,10 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.running = running;
     }
 
-    /// One sample of each contender that has fewer than `wanted`; whether there was any and time
-    /// is left.
-    fn sample_each(&mut self, wanted: usize) -> bool {
+    /// One sample of each contender that has fewer than `wanted`, which may wait for a quiet moment while
+    /// the contender has fewer than `quiet` in the group in progress; whether there was any and time is
+    /// left.
+    fn sample_each(&mut self, wanted: usize, quiet: usize) -> bool {
         let mut running = std::mem::take(&mut self.running);
         let mut sampled = false;
         for contender in running.iter_mut().filter(|c| c.needs_samples(wanted)) {
@@ -466,7 +490,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
                 sampled = false;
                 break;
             }
-            let may_wait = contender.timings.lacks_quiet();
+            let may_wait = contender.timings.lacks_quiet(quiet);
             match self.time(contender, may_wait) {
                 Ok(sample) => contender.timings.push(sample.timing(contender.repeats)),
                 Err(outcome) => contender.failure = Some(outcome),

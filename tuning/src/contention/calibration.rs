@@ -9,8 +9,9 @@ use dsconv_kernels::peak::multiply_adds;
 const MOST_SLOWED: f64 = 1.10;
 /// Steps of the computation: some 20 us.
 const STEPS: u64 = 10_000;
-/// Samples in one look; the best counts.
-const SAMPLES: usize = 5;
+/// Time of one look, of which the best sample counts: so long that [vector units](crate::vector_units) that
+/// slept are awake for some of them.
+const LOOK: Duration = Duration::from_millis(3);
 /// Looks that a slow one is believed after, and the time between them: clock frequencies change for
 /// some milliseconds, and threads that ended a sample search for work a little longer.
 const LOOKS: usize = 4;
@@ -26,12 +27,13 @@ pub struct Calibration {
 impl Calibration {
     /// Time of the computation now over the best so far; 1.0 at the first look.
     pub fn slowdown(&mut self) -> f64 {
-        let sample = |_| {
+        let began = Instant::now();
+        let mut now = Duration::MAX;
+        while now == Duration::MAX || began.elapsed() < LOOK {
             let start = Instant::now();
             black_box(multiply_adds(STEPS));
-            start.elapsed()
-        };
-        let now = (0..SAMPLES).map(sample).min().unwrap_or_default();
+            now = now.min(start.elapsed());
+        }
         let best = self.best.map_or(now, |best| best.min(now));
         self.best = Some(best);
         now.as_secs_f64() / best.as_secs_f64().max(1e-9)

@@ -25,7 +25,7 @@ pub const MOST_ROUNDS: usize = 50 * GROUP;
 /// more for half of the contenders, a quarter and so on, and for those that stay to the end.
 pub const FULL_ROUNDS: usize = 3 * GROUP;
 /// Contenders that are left after so many groups, where there were more.
-const PLACES: [(usize, usize); 2] = [(2, 32), (4, 16)];
+const PLACES: [(usize, usize); 3] = [(1, 64), (2, 32), (4, 16)];
 /// And at least, where there is time for few.
 const LEAST_PLACES: usize = 4;
 /// Groups with a quiet sample that a comparison should have, and times its length that it may take for
@@ -99,7 +99,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
             if round > 1 {
                 self.relocate(|contender| !contender.is_settled);
             }
-            if !self.sample_each(round) {
+            if !self.sample_each(round, 1) {
                 break;
             }
             self.running.retain(|contender| contender.failure.is_none());
