@@ -21,7 +21,8 @@ use crate::strategy::StrategyKind;
 pub enum Effort {
     /// The model's first choices: a second or two.
     Quick,
-    /// The model, until 200 trials bring nothing better: 10 s at most.
+    /// The model, until 200 trials bring nothing better: mostly some 3 s, and 20 at most, for blocks of
+    /// milliseconds and beside neighbours.
     #[default]
     Normal,
     /// The whole space, however long it takes: some 20 s for a block of 100 us.
@@ -46,7 +47,7 @@ impl Effort {
     pub fn options(self) -> TuneOptions {
         let (strategy, budget, plateau) = match self {
             Self::Quick => (StrategyKind::Model, Duration::from_secs(2), Some(48)),
-            Self::Normal => (StrategyKind::Model, Duration::from_secs(10), Some(200)),
+            Self::Normal => (StrategyKind::Model, Duration::from_secs(20), Some(200)),
             Self::Exhaustive => (StrategyKind::Exhaustive, ENDLESS, None),
         };
         TuneOptions { strategy, budget, plateau, ..TuneOptions::default() }

@@ -20,7 +20,7 @@ const STEPS: u64 = 250;
 /// where they sleep, more than beside a neighbour on the same core.
 const AWAKE: u64 = 3;
 /// Time that waking takes at most.
-const LONGEST: Duration = Duration::from_millis(5);
+const LONGEST: Duration = Duration::from_millis(3);
 
 /// The vector units of whichever core the caller is on.
 #[derive(Debug)]
