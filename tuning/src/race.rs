@@ -1,13 +1,13 @@
 //! Fair times in little time: candidates that take turns, and leave as soon as they are behind.
 //!
 //! Candidates of one [`Race`] are sampled in turn, so that a change of clock frequency or a busy
-//! neighbour meets all of them alike. A candidate leaves as soon as its *fastest* sample is too far
-//! behind the best *median*: an interrupted sample costs time, never a good schedule. The stored
-//! numbers come from a [confirmation](Race::confirm) in which the best, those that were close and the
-//! untuned default take turns once more with fresh samples, until it is certain who leads; a winner by
-//! one lucky sample does not survive it. Samples of quiet moments are compared with each other, and so
-//! are those that something [disturbed](crate::timings). Users of Kernel Tuner or TVM get a mean of a
-//! few back-to-back repeats instead.
+//! neighbour meets all of them alike, and in several places of memory. A candidate leaves as soon as
+//! its *fastest* sample is too far behind the best *median*: an interrupted sample costs time, never a
+//! good schedule. The stored numbers come from a [confirmation](Race::confirm) in which the best, those
+//! that were close and the untuned default take turns once more with fresh samples, until it is certain
+//! who leads; a winner by one lucky sample does not survive it. Samples of quiet moments are compared
+//! with each other, and so are those that something [disturbed](crate::timings). Users of Kernel Tuner
+//! or TVM get a mean of a few back-to-back repeats instead.
 
 use std::time::Duration;
 

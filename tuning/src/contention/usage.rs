@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 const MOST_STOLEN: f64 = 0.01;
 /// Steps of the hypervisor's counter that show nothing: one falls into any short watch some time.
 const IDLE_STEPS: f64 = 1.5;
-/// Part of the cores' time that other processes may take beside ours, per core of the machine that
-/// we do not use. More than there are free cores means that they took turns with us.
-const MOST_CROWDED: f64 = 0.05;
+/// Part of the cores' time that other processes may take in any case.
+const LITTLE: f64 = 0.05;
+/// Part of the cores' time that they must leave free beside ours: what is nearly all may be all, since
+/// ticks are sampled and the hypervisor takes some.
+const LEAST_FREE: f64 = 0.1;
 /// Steps by which the counters of the machine and of this process may disagree: one is sampled, the
 /// other exact.
 const UNSEEN_STEPS: f64 = 3.0;
@@ -169,8 +171,8 @@ impl Pressure {
         let own = self.own_cores.map_or(threads as f64, |own| own.min(threads as f64));
         let others = self.busy_cores - own;
         let free = self.cores as f64 - threads as f64;
-        let crowded = others > free - MOST_CROWDED * self.cores as f64;
-        let unseen = MOST_CROWDED * self.cores as f64 + UNSEEN_STEPS * self.busy_step;
+        let crowded = others > free - LEAST_FREE * self.cores as f64;
+        let unseen = LITTLE * self.cores as f64 + UNSEEN_STEPS * self.busy_step;
         if self.cores > 0 && others > unseen && crowded {
             return Some(format!(
                 "other processes kept {:.1} of {} cores busy",
@@ -267,6 +269,13 @@ mod tests {
         let reason = busy.contamination(1).expect("others on all other cores");
         assert!(reason.contains("1.0 of 2 cores"), "{reason}");
         assert_eq!(busy.contamination(2), None);
+        // A core that others have nearly all the time.
+        let of_others = |part: u32| {
+            let after = format!("cpu  {} 0 500 8000 0 0 0 10\ncpu0 1\ncpu1 1\n", 1100 + part);
+            pressure(&after, ["", ""], 1).contamination(1)
+        };
+        assert!(of_others(85).is_some());
+        assert_eq!(of_others(75), None);
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub(crate) struct TuneArgs {
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 
-    /// How much trouble to take: quick (a second or two), normal (10 s at most, less where nothing
+    /// How much trouble to take: quick (a second or two), normal (20 s at most, less where nothing
     /// is gained) or exhaustive (the whole space); the three flags below change parts of it
     #[arg(long, value_name = "EFFORT", default_value_t, help_heading = "Tuning")]
     pub(crate) effort: Effort,
