@@ -124,6 +124,19 @@ impl<K> Contender<K> {
         is_close.then_some(self.closest)
     }
 
+    /// Takes note of how far behind the best of a race it was.
+    fn note_distance(&mut self, best: &Timings) {
+        let behind = self.timings.least_over(best);
+        let are_quiet = self.timings.quiet() > 0 && best.quiet() > 0;
+        let most = match (self.closest <= CLOSE, are_quiet) {
+            (true, _) => MISPLACED,
+            (false, true) => CLOSE,
+            (false, false) => ROUGH * CLOSE,
+        };
+        self.is_close = behind <= most;
+        self.closest = self.closest.min(behind);
+    }
+
     fn needs_samples(&self, wanted: usize) -> bool {
         self.failure.is_none() && !self.is_settled && self.timings.len() < wanted
     }
@@ -348,15 +361,7 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         self.sort();
         if let Some(best) = self.running.first().map(|contender| contender.timings.clone()) {
             for contender in self.running.iter_mut().chain(&mut dropped) {
-                let behind = contender.timings.least_over(&best);
-                let are_quiet = contender.timings.quiet() > 0 && best.quiet() > 0;
-                contender.is_close = behind
-                    <= match (contender.closest <= CLOSE, are_quiet) {
-                        (true, _) => MISPLACED,
-                        (false, true) => CLOSE,
-                        (false, false) => ROUGH * CLOSE,
-                    };
-                contender.closest = contender.closest.min(behind);
+                contender.note_distance(&best);
             }
         }
         dropped
