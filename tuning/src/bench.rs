@@ -424,7 +424,7 @@ impl Tries<'_> {
     fn wait(&mut self, patience: Duration) -> bool {
         let start = Instant::now();
         loop {
-            // A quiet moment is short; looking for it for so long does not put them to sleep.
+            // Before the look, since a quiet moment is short; none is so long that they sleep again.
             self.units.wake();
             let left = patience.saturating_sub(start.elapsed());
             if self.sibling.wait(left.min(LONGEST_STAY)) {
