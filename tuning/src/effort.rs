@@ -21,8 +21,8 @@ use crate::strategy::StrategyKind;
 pub enum Effort {
     /// The model's first choices: a second or two.
     Quick,
-    /// The model, until 200 trials bring nothing better: mostly some 3 s, and 20 at most, for blocks of
-    /// milliseconds and beside neighbours.
+    /// The model, until 200 trials bring nothing better: 2 to 4 s for blocks of 70 to 200 us on a quiet
+    /// machine, 20 s at most, which blocks of milliseconds and busy machines need.
     #[default]
     Normal,
     /// The whole space, however long it takes: some 20 s for a block of 100 us.
