@@ -255,8 +255,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     }
 
     /// Lets a verified candidate warm up and takes its first sample. A hopeless one is returned
-    /// at once: after a single run of 3 times the best median, or after a sample of 1.5 times. Where
-    /// an interruption may explain it, no candidate is dropped by one look alone.
+    /// at once: after a single run of 3 times the best median, after a sample of 1.5 times, or after two
+    /// of 1.4 times. Where an interruption may explain it, no candidate is dropped by one look alone.
     ///
     /// Always runs the candidate once, whatever the time.
     pub fn enter(&mut self, schedule: Schedule, kernel: B::Kernel) -> Option<Contender<B::Kernel>> {

@@ -15,8 +15,9 @@ pub const GROUP: usize = 6;
 /// Quiet samples that outweigh others.
 const ENOUGH: usize = 3;
 
-/// A sample so many times as long as the least one was not quiet, whatever it looked like before and after
-/// it: a hypervisor takes a core away for less than a sample, too.
+/// A sample so many times as long as the least one of its group was not quiet, whatever it looked like
+/// before and after it: a hypervisor takes a core away for less than a sample, too. Of its group only: one
+/// place of memory that suits a kernel must not make disturbed samples of all those elsewhere.
 const MISTAKEN: f64 = 1.15;
 
 /// A sample.
@@ -47,11 +48,14 @@ impl FromIterator<Timing> for Timings {
 }
 
 impl Timings {
-    /// Takes note of a sample, which may show that others, or this one, were not as quiet as they looked.
+    /// Takes note of a sample, which may show that others of its group, or this one, were not as quiet as
+    /// they looked.
     pub fn push(&mut self, timing: Timing) {
+        let start = self.full_groups();
         self.0.push(timing);
-        let most_us = MISTAKEN * self.least_us();
-        self.0.iter_mut().for_each(|it| it.is_quiet &= it.us <= most_us);
+        let group = &mut self.0[start..];
+        let least_us = group.iter().map(|it| it.us).fold(f64::INFINITY, f64::min);
+        group.iter_mut().for_each(|it| it.is_quiet &= it.us <= MISTAKEN * least_us);
     }
 
     /// How many there are.
@@ -111,10 +115,14 @@ impl Timings {
         (!us.is_empty()).then(|| least(&us))
     }
 
+    /// How many samples are in full groups.
+    fn full_groups(&self) -> usize {
+        self.0.len() - self.0.len() % GROUP
+    }
+
     /// Whether fewer samples of the group in progress were quiet than are wanted.
     pub fn lacks_quiet(&self, wanted: usize) -> bool {
-        let group = self.0.len() - self.0.len() % GROUP;
-        self.0[group..].iter().filter(|it| it.is_quiet).count() < wanted
+        self.0[self.full_groups()..].iter().filter(|it| it.is_quiet).count() < wanted
     }
 
     /// Whether a sample of the last group was quiet, full or not.
@@ -126,7 +134,7 @@ impl Timings {
     /// takes while nothing disturbs it, as far as a group had such a moment. Samples of a last group that
     /// is not full count only where there is no other.
     pub fn least_of_groups(&self) -> Self {
-        let full = self.0.len() - self.0.len() % GROUP;
+        let full = self.full_groups();
         let counted = if full > 0 { &self.0[..full] } else { &self.0[..] };
         let least = |group: &[Timing]| {
             group
@@ -247,6 +255,17 @@ mod tests {
         }
         assert_eq!(pushed, timings(&[-802.3, -262.8, 230.0, -240.0, -205.0]));
         assert_eq!(pushed.as_if_quiet(0.9).median_us(), 230.0);
+    }
+
+    #[test]
+    fn a_lucky_place_makes_no_disturbed_samples_of_other_groups() {
+        let mut pushed = Timings::default();
+        let us = [[2.0; GROUP], [2.0, 2.1, 1.6, 2.0, 1.7, 2.0], [2.0; GROUP]].concat();
+        us.iter().for_each(|&us| pushed.push(Timing { us, is_quiet: true }));
+        let lucky = timings(&[-2.0, -2.1, 1.6, -2.0, 1.7, -2.0]);
+        let all = [timings(&[2.0; GROUP]), lucky, timings(&[2.0; GROUP])];
+        assert_eq!(pushed, all.into_iter().flat_map(|it| it.0).collect());
+        assert_eq!(pushed.least_of_groups(), timings(&[2.0, 1.6, 2.0]));
     }
 
     #[test]

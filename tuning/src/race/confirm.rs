@@ -36,7 +36,7 @@ const OVERTIME: u64 = 4;
 /// the second if it is not certain that it is slower at all, by no more than the third after too few
 /// rounds to be certain of anything.
 const TIE: f64 = 1.005;
-const LIKELY_TIE: f64 = 1.02;
+const LIKELY_TIE: f64 = 1.01;
 const POSSIBLE_TIE: f64 = 1.05;
 
 impl<B: Bench, C: Clock> Race<'_, B, C> {
