@@ -20,12 +20,14 @@ const LONGEST: Duration = Duration::from_millis(200);
 
 /// Billions of floating-point operations per second that `threads` threads reach together, each
 /// at its best of up to 400 samples of independent fused multiply-adds taken while the others run too.
-/// A multiply-add is two operations. Zero threads count as one.
+/// A multiply-add is two operations. Zero threads count as one, and more than the process has cores as so
+/// many.
 ///
 /// Measured at the first call, in some 50 ms, and remembered by the process per number of threads.
 pub fn fma_peak_gflops(threads: usize) -> f64 {
     static MEASURED: Mutex<Option<HashMap<usize, f64>>> = Mutex::new(None);
-    let threads = threads.max(1);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.clamp(1, cores);
     let mut measured = MEASURED.lock().unwrap_or_else(PoisonError::into_inner);
     *measured.get_or_insert_default().entry(threads).or_insert_with(|| measure(threads))
 }
@@ -57,6 +59,13 @@ mod tests {
         let first = fma_peak_gflops(1);
         assert!(first.is_finite() && first > 0.0);
         assert_eq!(fma_peak_gflops(1).to_bits(), first.to_bits());
+    }
+
+    #[test]
+    fn threads_that_share_a_core_add_nothing() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let all = fma_peak_gflops(cores);
+        assert_eq!(fma_peak_gflops(1024 * cores).to_bits(), all.to_bits());
     }
 
     #[test]
