@@ -94,6 +94,22 @@ fn the_record_says_how_it_came_about() {
 }
 
 #[test]
+fn one_seed_is_one_search() {
+    let best = space().sample(1, 5)[0];
+    let tried = |strategy, seed| -> Vec<Schedule> {
+        let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));
+        let options = TuneOptions { strategy, seed, max_trials: Some(17), ..options(60.0) };
+        let tuned = run(&mut bench, &options, &mut Quiet).expect("a record");
+        assert_eq!(tuned.trials.len(), 17, "{strategy}");
+        tuned.trials.into_iter().map(|trial| trial.schedule).collect()
+    };
+    for strategy in StrategyKind::ALL {
+        assert_eq!(tried(strategy, 3), tried(strategy, 3), "{strategy}");
+    }
+    assert_ne!(tried(StrategyKind::Random, 3), tried(StrategyKind::Random, 4));
+}
+
+#[test]
 fn no_budget_still_gives_a_verified_record_of_the_default() {
     let default = *default_of(&space()).schedule();
     let mut bench = FakeBench::new(QUIET_MACHINE, 0, landscape(default));

@@ -19,7 +19,7 @@ f32 nchw 1x8x5x5 pw:12,bias
 f32 nchw 1x4x6x6 dw:5x5,p2 pw:8
 ";
 
-const QUICK: &str = "--trials 3 --budget 20s";
+const QUICK: &str = "--trials 3 --budget 1s";
 
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -74,13 +74,14 @@ fn shards_run_at_once_as_processes_and_share_a_cache() {
 fn the_winner_of_a_similar_workload_is_tried_first() {
     let sandbox = Sandbox::new();
     let (near, far) = ("1x32x28x28", "1x32x26x26");
-    sandbox.autotune(&format!("--shape {near} --trials 60 --cache c.toml")).stdout();
+    sandbox.autotune(&format!("--shape {near} --trials 60 --budget 5s --cache c.toml")).stdout();
     let loaded = Database::load(&sandbox.path("c.toml")).expect("the cache");
     let record = loaded.database.records().next().expect("a record").clone();
     let default = sandbox.autotune(&format!("--shape {far} --dry-run --json")).json();
     // Two trials: the default, and what won nearby.
-    let report =
-        sandbox.autotune(&format!("--shape {far} --trials 2 --cache c.toml --json")).json();
+    let report = sandbox
+        .autotune(&format!("--shape {far} --trials 2 --budget 1s --cache c.toml --json"))
+        .json();
     let mut winner = serde_json::to_value(record.schedule).expect("a schedule");
     winner["tile_rows"] = winner["tile_rows"].as_u64().expect("rows").min(26).into();
     let schedule = &report["record"]["schedule"];

@@ -23,7 +23,7 @@ fn an_untuned_workload_is_explained_by_its_default() {
 fn a_tuned_workload_is_explained_by_its_record() {
     let sandbox = Sandbox::new();
     let untuned = sandbox.autotune(&format!("explain {SHAPE} --no-clif --no-asm")).stdout();
-    sandbox.autotune(&format!("{SHAPE} --trials 2 --budget 20s --cache c.toml --json")).json();
+    sandbox.autotune(&format!("{SHAPE} --trials 2 --budget 1s --cache c.toml --json")).json();
     let line = format!("explain {SHAPE} --no-clif --no-asm --cache c.toml");
     let tuned = sandbox.autotune(&line).stdout();
     let origin = |text: &str| {

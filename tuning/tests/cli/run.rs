@@ -170,7 +170,7 @@ fn a_tuned_schedule_is_used_and_named() {
     let case = Case::new(MODULE, 4);
     let files = case.files(&sandbox);
     sandbox
-        .autotune(&format!("--workload '{MODULE}' --trials 3 --budget 20s --cache c.toml --quiet"))
+        .autotune(&format!("--workload '{MODULE}' --trials 3 --budget 1s --cache c.toml --quiet"))
         .stdout();
     let ended =
         sandbox.autotune(&format!("run {files} --activation none --output y.npy --cache c.toml"));

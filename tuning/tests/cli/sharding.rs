@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use dsconv::Database;
 use dsconv_tuning::batch;
-use serde_json::Value;
+use saphyr::{LoadableYamlNode, Yaml};
 
 use crate::sandbox::Sandbox;
 
@@ -42,9 +42,24 @@ fn block(language: &str, holding: &str) -> &'static str {
     blocks[0]
 }
 
-fn yaml(holding: &str) -> Value {
+fn yaml(holding: &str) -> Yaml<'static> {
     let text = block("yaml", holding);
-    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    let documents = Yaml::load_from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let [document] = documents.try_into().expect("one document");
+    document
+}
+
+/// A list's items.
+fn list<'a, 'text>(node: &'a Yaml<'text>) -> &'a [Yaml<'text>] {
+    node.as_sequence().expect("a list")
+}
+
+fn text<'a>(node: &'a Yaml<'_>) -> &'a str {
+    node.as_str().expect("a text")
+}
+
+fn number(node: &Yaml<'_>) -> usize {
+    node.as_integer().and_then(|number| number.try_into().ok()).expect("a number")
 }
 
 /// A folder with `blocks.txt`, and `bin` with commands of the names that the docs use: `autotune`,
@@ -59,7 +74,7 @@ fn site() -> Sandbox {
         (
             "autotune",
             format!(
-                "{is_merge} '{autotune}' \"$@\"\nexec '{autotune}' \"$@\" --trials 3 --budget 20s --quiet"
+                "{is_merge} '{autotune}' \"$@\"\nexec '{autotune}' \"$@\" --trials 3 --budget 1s --quiet"
             ),
         ),
         ("srun", "exec \"$@\"".to_owned()),
@@ -177,46 +192,41 @@ fn slurms_array_tunes_the_parts() {
 fn kubernetes_indexed_job_tunes_the_parts() {
     let sandbox = site();
     let job = yaml("kind: Job");
-    assert_eq!((&job["apiVersion"], &job["kind"]), (&"batch/v1".into(), &"Job".into()));
+    assert_eq!([&job["apiVersion"], &job["kind"]].map(text), ["batch/v1", "Job"]);
     let spec = &job["spec"];
-    assert_eq!(spec["completionMode"], "Indexed", "{job}");
-    let count = spec["completions"].as_u64().expect("a number");
-    assert_eq!(spec["parallelism"], count);
+    assert_eq!(text(&spec["completionMode"]), "Indexed");
+    let count = number(&spec["completions"]);
+    assert_eq!(number(&spec["parallelism"]), count);
     let pod = &spec["template"]["spec"];
-    assert!(["OnFailure", "Never"].iter().any(|policy| pod["restartPolicy"] == *policy), "{pod}");
+    let policy = text(&pod["restartPolicy"]);
+    assert!(["OnFailure", "Never"].contains(&policy), "{policy}");
     let container = &pod["containers"][0];
     let resources = &container["resources"];
     assert_eq!(resources["requests"], resources["limits"], "a guaranteed pod keeps its cores");
     let volume = &container["volumeMounts"][0];
-    assert_eq!(volume["name"], pod["volumes"][0]["name"], "{pod}");
+    assert_eq!(text(&volume["name"]), text(&pod["volumes"][0]["name"]));
 
-    let words: Vec<&str> = container["command"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|word| word.as_str().expect("a text"))
-        .collect();
+    let words: Vec<&str> = list(&container["command"]).iter().map(text).collect();
     let ["sh", "-c", script] = words[..] else { panic!("{words:?}") };
     assert!(script.contains(&format!("/{count}\"")), "parts are as many as pods: {script}");
     // The volume is the sandbox.
-    let mount = volume["mountPath"].as_str().expect("a path");
+    let mount = text(&volume["mountPath"]);
     let folder = sandbox.path("").display().to_string();
     let script = script.replace(mount, folder.trim_end_matches('/'));
     for index in 0..count {
         let mut command = command(&sandbox, "sh");
         run(command.args(["-c", &script]).env("JOB_COMPLETION_INDEX", index.to_string()));
     }
-    assert_parts(&sandbox, count as usize);
+    assert_parts(&sandbox, count);
 }
 
 #[test]
 fn the_ci_matrix_has_each_part_once() {
     let job = yaml("matrix:");
-    let parts = job["strategy"]["matrix"]["part"].as_array().expect("a list");
-    let numbers: Vec<u64> = parts.iter().map(|part| part.as_u64().expect("a number")).collect();
-    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
-    let line = job["steps"][0]["run"].as_str().expect("a command");
-    assert!(line.contains(&format!("--shard ${{{{ matrix.part }}}}/{} ", numbers.len())), "{line}");
+    let parts: Vec<usize> = list(&job["strategy"]["matrix"]["part"]).iter().map(number).collect();
+    assert_eq!(parts, (1..=parts.len()).collect::<Vec<_>>());
+    let line = text(&job["steps"][0]["run"]);
+    assert!(line.contains(&format!("--shard ${{{{ matrix.part }}}}/{} ", parts.len())), "{line}");
     // One of its commands is a command.
     let line = line.replace("${{ matrix.part }}", "2");
     let sandbox = site();

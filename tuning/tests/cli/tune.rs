@@ -5,7 +5,7 @@ use dsconv::Database;
 use crate::sandbox::{Ended, Sandbox};
 
 /// A workload that is tuned in a moment, and limits that end it soon.
-const SMALL: &str = "--shape 1x8x10x10 --out-channels 16 --budget 20s --trials 4";
+const SMALL: &str = "--shape 1x8x10x10 --out-channels 16 --budget 1s --trials 4";
 
 #[test]
 fn a_shape_alone_is_tuned_and_kept_in_the_users_cache() {
@@ -82,7 +82,7 @@ fn an_effort_is_one_word_for_strategy_budget_and_stop() {
     let quick = sandbox.autotune(&format!("{line} quick")).json();
     assert_eq!(quick["record"]["strategy"], "model");
     assert!(quick["elapsed_s"].as_f64().expect("a time") < 8.0, "{quick}");
-    let all = sandbox.autotune(&format!("{line} exhaustive --trials 30")).json();
+    let all = sandbox.autotune(&format!("{line} exhaustive --trials 30 --budget 1s")).json();
     assert_eq!(all["record"]["strategy"], "exhaustive");
     let ended = sandbox.autotune(&format!("{line} thorough"));
     ended.fails(2, &["no effort is called \"thorough\"", "quick, normal, exhaustive"]);
@@ -189,7 +189,7 @@ fn a_cache_of_a_later_format_stays_as_it_is() {
 fn tuning_again_replaces_the_record_and_keeps_the_others() {
     let sandbox = Sandbox::new();
     for shape in ["1x4x6x6", "1x8x6x6", "1x4x6x6"] {
-        let line = format!("--shape {shape} --trials 2 --budget 20s --cache c.toml --json");
+        let line = format!("--shape {shape} --trials 2 --budget 1s --cache c.toml --json");
         sandbox.autotune(&line).json();
     }
     let cache = sandbox.autotune("show --cache c.toml --json").json();
