@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use dsconv::Database;
+use dsconv::cpu::CpuModel;
 use dsconv_tuning::batch::{Item, parse_toml};
 
+use crate::records;
 use crate::sandbox::Sandbox;
 
 const BATCH: &str = "\
@@ -48,6 +50,33 @@ fn a_batch_is_tuned_in_the_order_of_weights_and_never_twice() {
     assert_eq!(report["records"].as_array().map(Vec::len), Some(0), "{report}");
     let report = sandbox.autotune(&format!("{line} --json --anew")).json();
     assert_eq!(report["records"].as_array().map(Vec::len), Some(5), "{report}");
+}
+
+#[test]
+fn what_was_tuned_beside_other_work_is_tuned_again_if_asked_for() {
+    let sandbox = Sandbox::new();
+    let mut database = Database::new(CpuModel::host());
+    let records = ["f32 nchw 1x4x6x6 dw:3x3,p1 pw:8", "f32 nchw 1x8x5x5 pw:12,bias"]
+        .map(|text| records::unmeasured(text.parse().expect("a workload"), 1e-6));
+    for (mut record, contended) in records.into_iter().zip([false, true]) {
+        record.provenance.contended = contended;
+        database.insert(record);
+    }
+    std::fs::write(sandbox.path("c.toml"), database.to_toml()).expect("the cache");
+    let workloads = database.records().map(|it| format!("{}\n", it.workload));
+    std::fs::write(sandbox.path("two.txt"), workloads.collect::<String>()).expect("the batch");
+
+    let line = format!("--batch two.txt {QUICK} --cache c.toml --json");
+    let report = sandbox.autotune(&line).json();
+    assert_eq!(report["known"].as_array().map(Vec::len), Some(2), "{report}");
+    let report = sandbox.autotune(&format!("{line} --retune-contended")).json();
+    assert_eq!(report["known"], serde_json::json!(["f32 nchw 1x4x6x6 dw:3x3,p1 pw:8"]));
+    assert_eq!(report["records"][0]["workload"], "f32 nchw 1x8x5x5 pw:12,bias", "{report}");
+    let loaded = Database::load(&sandbox.path("c.toml")).expect("the cache");
+    let known_us = loaded.database.records().map(|it| (it.workload, it.measurement.median_us));
+    let (left, tuned): (Vec<_>, Vec<_>) = known_us.partition(|(_, us)| *us < 1e-3);
+    assert_eq!((left.len(), tuned.len()), (1, 1), "{left:?} {tuned:?}");
+    sandbox.autotune("--shape 1x4x6x6 --retune-contended").fails(2, &["--batch"]);
 }
 
 #[test]

@@ -98,6 +98,11 @@ pub(crate) struct TuneArgs {
     #[arg(long, value_name = "i/N", help_heading = "Batch")]
     pub(crate) shard: Option<Shard>,
 
+    /// Tunes those again whose records say that something else used the machine meanwhile [default:
+    /// leaves what the cache has]
+    #[arg(long, help_heading = "Batch")]
+    pub(crate) retune_contended: bool,
+
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 

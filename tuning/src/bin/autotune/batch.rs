@@ -57,7 +57,7 @@ pub(crate) fn tune(args: &TuneArgs, file: &Path) -> Result<(), Failure> {
         let workload = &item.workload;
         let named = item.name.as_ref().map_or_else(String::new, |name| format!("{name}  "));
         let place = format!("{}/{}  {named}", index + 1, items.len());
-        if !args.anew && session.has_record(workload) {
+        if session.is_done(workload) {
             if talks {
                 output::print(&format!("{place}{workload}: in the cache already\n"))?;
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dsconv::cpu::{self, CpuModel};
-use dsconv::{Database, Target, Workload};
+use dsconv::{Database, Record, Target, Workload};
 use dsconv_tuning::journal::{Identity, Journal, Past};
 use dsconv_tuning::landscape::Landscape;
 use dsconv_tuning::worker::Program;
@@ -69,10 +69,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Whether the cache has a record of a workload as it would be tuned now.
-    pub(crate) fn has_record(&self, workload: &Workload) -> bool {
+    /// Whether the cache has a record of a workload as it would be tuned now, and one that is to be left.
+    pub(crate) fn is_done(&self, workload: &Workload) -> bool {
         let wanted = (workload, self.target.isa, self.args.machine.threads(), self.args.objective);
-        self.known().records().any(|it| (&it.workload, it.isa, it.threads, it.objective) == wanted)
+        let known = self.known();
+        let found =
+            known.records().find(|it| (&it.workload, it.isa, it.threads, it.objective) == wanted);
+        let is_tuned_again = |record: &Record| {
+            self.args.anew || self.args.retune_contended && record.provenance.contended
+        };
+        found.is_some_and(|record| !is_tuned_again(record))
     }
 
     /// Tunes a workload and commits the record.

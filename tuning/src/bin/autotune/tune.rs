@@ -17,9 +17,13 @@ pub(crate) fn tune(args: &TuneArgs) -> Result<(), Failure> {
     if let Some(file) = &args.batch {
         return batch::tune(args, file);
     }
-    if args.shard.is_some() {
-        let message = "--shard divides a batch: name its file with --batch FILE";
-        return Err(Failure::Usage(message.to_owned()));
+    let of_batches = [
+        (args.shard.is_some(), "--shard divides a batch"),
+        (args.retune_contended, "--retune-contended goes through a batch"),
+    ];
+    if let Some((_, what)) = of_batches.into_iter().find(|(is_given, _)| *is_given) {
+        let message = format!("{what}: name its file with --batch FILE");
+        return Err(Failure::Usage(message));
     }
     let request = args.workload.request()?;
     if !args.verbosity.quiet && !args.verbosity.json {
