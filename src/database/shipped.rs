@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 
 use super::Database;
 
-static FILES: [File; 3] = [
+static FILES: [File; 4] = [
     File::new("authenticamd-25-1-1", include_str!("shipped/authenticamd-25-1-1.toml")),
     File::new("authenticamd-25-17-1", include_str!("shipped/authenticamd-25-17-1.toml")),
+    File::new("genuineintel-6-106-6", include_str!("shipped/genuineintel-6-106-6.toml")),
     File::new("genuineintel-6-167-1", include_str!("shipped/genuineintel-6-167-1.toml")),
 ];
 
