@@ -25,7 +25,7 @@ fn workload(line: &str) -> Workload {
 /// confirming the many that are alike.
 fn options(trials: u64) -> TuneOptions {
     TuneOptions {
-        budget: Duration::from_secs(2),
+        budget: Duration::from_secs(3),
         max_trials: Some(trials),
         seed: 7,
         ..TuneOptions::default()
