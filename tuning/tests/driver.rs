@@ -94,7 +94,7 @@ fn the_record_says_how_it_came_about() {
 }
 
 #[test]
-fn one_seed_is_one_search() {
+fn one_seed_tries_the_same_schedules() {
     let best = space().sample(1, 5)[0];
     let tried = |strategy, seed| -> Vec<Schedule> {
         let mut bench = FakeBench::new(QUIET_MACHINE, 3, landscape(best));
