@@ -2,16 +2,23 @@
 //!
 //! Everything that makes inner loops free of moves is said in the constraints that selection put on
 //! operands; here is only the view of [`VCode`] as a regalloc2 function, the registers of the two
-//! instruction sets, and the check of the result. Where its vectors fit the registers, [`vectors`]
-//! places them and regalloc2 sees a function of integers.
+//! instruction sets, and the check of the result.
+//!
+//! Where its vectors fit the registers, which the generator of kernels sees to, a function takes a walk
+//! for its vectors ([`vectors`]) and one for its integers ([`integers`]). regalloc2 finds as good
+//! registers by trial, bundle by bundle, and took most of the time of a compilation; it is left the
+//! functions whose vectors do not fit.
 
 mod integers;
+mod liveness;
+mod moves;
 mod vectors;
 
 use crate::Isa;
 use crate::error::{Error, Result};
 use crate::vcode::{Op, VCode, Width};
 use integers::Integers;
+use liveness::Liveness;
 use regalloc2::{
     Algorithm, Block, Function, Inst, InstRange, MachineEnv, Operand, Output, PReg, PRegSet,
     RegClass, RegallocOptions, VReg,
@@ -141,48 +148,69 @@ fn machine(isa: Isa, widest: Width) -> MachineEnv {
 #[derive(Default)]
 pub(crate) struct Allocator {
     memory: regalloc2::Ctx,
+    liveness: Liveness,
     vectors: Vectors,
-    /// Registers of the whole function, where two have found them.
+    /// Registers that were found without regalloc2.
     output: Output,
 }
 
 impl Allocator {
     /// Assigns registers and spill slots. With `check`, the input is validated as SSA and the output
-    /// by symbolic execution, both of regalloc2 alone and of the two ways together.
+    /// by symbolic execution, that of regalloc2 and that of the walks.
     pub(crate) fn run(&mut self, vcode: &VCode, isa: Isa, check: bool) -> Result<&Output> {
-        let machine = machine(isa, vcode.spill_width());
-        let fits = self.vectors.assign(vcode, isa.vector_registers());
-        if check || !fits {
-            self.allocate(vcode, &machine, check)?;
+        let walked = self.walk(vcode, isa);
+        if walked && !check {
+            return Ok(&self.output);
         }
+        let machine = machine(isa, vcode.spill_width());
+        self.allocate(vcode, &machine, check)?;
         if check {
             check_output(vcode, &machine, &self.memory.output)?;
         }
-        if !fits {
+        if !walked {
             return Ok(&self.memory.output);
         }
-        let integers = Integers::of(vcode);
-        self.allocate(&integers, &machine, check)?;
-        integers.expand(&self.memory.output, &self.vectors, &mut self.output);
-        if check {
-            check_output(vcode, &machine, &self.output)?;
-        }
+        check_output(vcode, &machine, &self.output)?;
         Ok(&self.output)
     }
 
-    fn allocate(
-        &mut self,
-        function: &impl Function,
-        machine: &MachineEnv,
-        check: bool,
-    ) -> Result<()> {
+    /// Finds registers without regalloc2; false where that cannot be done.
+    fn walk(&mut self, vcode: &VCode, isa: Isa) -> bool {
+        self.liveness.find(vcode);
+        if !self.vectors.assign(vcode, &self.liveness, isa.vector_registers()) {
+            return false;
+        }
+        let Some(integers) = Integers::assign(vcode, &self.liveness) else {
+            return false;
+        };
+        let output = &mut self.output;
+        output.num_spillslots = integers.spill_slots();
+        output.allocs.clear();
+        output.inst_alloc_offsets.clear();
+        for inst in &vcode.insts {
+            output.inst_alloc_offsets.push(output.allocs.len() as u32);
+            let first = vcode.first_operand(inst);
+            let operands = vcode.operands(inst).iter().enumerate();
+            output.allocs.extend(operands.map(|(position, operand)| match operand.class() {
+                RegClass::Int => integers.register(first + position),
+                RegClass::Float | RegClass::Vector => self.vectors.register(first + position),
+            }));
+        }
+        output.edits.clear();
+        output.edits.extend(integers.edits());
+        output.edits.extend_from_slice(self.vectors.copies());
+        output.edits.sort_by_key(|(point, _)| *point);
+        true
+    }
+
+    fn allocate(&mut self, vcode: &VCode, machine: &MachineEnv, check: bool) -> Result<()> {
         let options = RegallocOptions {
             verbose_log: false,
             validate_ssa: check,
             // Fastalloc reached 15 % of the FMA peak.
             algorithm: Algorithm::Ion,
         };
-        let output = regalloc2::run_with_ctx(function, machine, &options, &mut self.memory);
+        let output = regalloc2::run_with_ctx(vcode, machine, &options, &mut self.memory);
         output.map_err(|error| Error::RegisterAllocation(format!("{error:?}")))?;
         Ok(())
     }

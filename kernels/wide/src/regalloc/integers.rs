@@ -1,250 +1,627 @@
-//! The machine code as a function of integers: its vectors have registers already.
+//! Integer registers, given in one walk over the code.
 //!
-//! Instructions without integers are left out, and neighbours that only read a few are one: of the
-//! multiply-adds of a tile remains one instruction that reads two pointers. What regalloc2 then says
-//! of the few is said of all again.
+//! Kernels hold more pointers than there are registers, but few at a time: those of the loop at hand.
+//! So a value that finds no register free takes that of the value which is needed last (Belady, IBM
+//! Systems Journal 5(2), 1966), and blocks where ways meet, loops above all, begin with the values
+//! that are needed next (Braun and Hack, CC 2009). In SSA a value never changes: one that must give
+//! way is stored once, where it is defined, and loaded again where it is used.
+//!
+//! Each block is walked with the registers as a predecessor left them. Where several ways lead to a
+//! block, each is given the moves and loads from what it left to what the block begins with; critical
+//! edges have blocks of their own, so there is a place for them.
 
-use super::vectors::Vectors;
-use crate::vcode::{Inst as Code, Op, VCode};
+use super::liveness::Liveness;
+use super::{gpr, int, moves};
+use crate::vcode::VCode;
 use regalloc2::{
-    Allocation, Block, Edit, Function, Inst, InstPosition, InstRange, Operand, OperandConstraint,
-    OperandKind, OperandPos, Output, PRegSet, ProgPoint, RegClass, VReg,
+    Allocation, Edit, Inst, Operand, OperandConstraint, OperandKind, OperandPos, ProgPoint,
+    RegClass, SpillSlot, VReg,
 };
-use std::ops::Range;
+use std::ops::RangeInclusive;
 
-/// Registers that neighbours which became one may read in all: they are live together then.
-const TOGETHER: usize = 4;
-
-/// No operand.
+/// No value, no register, or no slot.
 const NONE: u32 = u32::MAX;
 
-/// See the module.
-pub(super) struct Integers<'v> {
-    vcode: &'v VCode,
-    insts: Vec<Kept>,
-    operands: Vec<Operand>,
-    /// Of each operand of the machine code, the one that stands for it here.
-    places: Vec<u32>,
-    blocks: Vec<KeptBlock>,
-    registers: usize,
+/// Registers in the order in which they are taken: those last that the function must save, and those
+/// first that have the shorter encodings.
+const ORDER: [usize; 14] =
+    [gpr::RAX, gpr::RCX, gpr::RDX, gpr::RSI, gpr::RDI, 8, 9, 10, 11, gpr::RBX, 12, 13, 14, 15];
+
+/// All registers that may be taken, as bits.
+const ALL: u32 = {
+    let mut bits = 0;
+    let mut n = 0;
+    while n < ORDER.len() {
+        bits |= 1 << ORDER[n];
+        n += 1;
+    }
+    bits
+};
+
+/// The registers of the integers of a function.
+pub(super) struct Integers {
+    /// Of each operand: its register.
+    operands: Vec<u32>,
+    edits: Vec<(ProgPoint, Step, Edit)>,
+    spill_slots: usize,
 }
 
-/// An instruction that stands for one or more of the machine code.
-struct Kept {
-    /// The first of them.
-    first: usize,
-    operands: Range<usize>,
+/// What edits at one place are for, in the order in which they happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// What was passed to a block goes where the block wants it.
+    Arrive,
+    /// A value that was just defined is stored.
+    Keep,
+    /// The next instruction gets its inputs.
+    Use,
+    /// Values go where the next block wants them.
+    Leave,
 }
 
-struct KeptBlock {
-    insts: Range<usize>,
-    params: Vec<VReg>,
-    arguments: Vec<Vec<VReg>>,
-}
-
-/// Virtual registers under new numbers, without gaps: regalloc2 keeps sets of them as bits.
-struct Numbers {
-    new: Vec<u32>,
-    count: u32,
-}
-
-impl Numbers {
-    fn of(&mut self, register: VReg) -> VReg {
-        let number = &mut self.new[register.vreg()];
-        if *number == NONE {
-            *number = self.count;
-            self.count += 1;
+impl Integers {
+    /// Finds registers for all integers of a function; none if it has something in it that only
+    /// regalloc2 can do.
+    pub(super) fn assign(vcode: &VCode, liveness: &Liveness) -> Option<Self> {
+        let mut walk = Walk {
+            vcode,
+            liveness,
+            loops: loops(vcode),
+            values: vec![ValueState::default(); vcode.virtual_registers],
+            now: Registers::default(),
+            entries: vec![Registers::default(); vcode.blocks.len()],
+            exits: vec![None; vcode.blocks.len()],
+            kept: Vec::new(),
+            found: Self {
+                operands: vec![NONE; vcode.all_operands().len()],
+                edits: Vec::new(),
+                spill_slots: 0,
+            },
+        };
+        for &block in liveness.definitions_first() {
+            walk.enter(block)?;
+            for index in vcode.blocks[block].insts.clone() {
+                walk.inst(block, index)?;
+            }
+            walk.leave(block);
         }
-        VReg::new(*number as usize, RegClass::Int)
+        walk.pass_on();
+        walk.keep();
+        let mut found = walk.found;
+        found.edits.sort_by_key(|(point, step, _)| (*point, *step));
+        Some(found)
+    }
+
+    /// The register of an operand, by its number.
+    pub(super) fn register(&self, operand: usize) -> Allocation {
+        allocation(self.operands[operand])
+    }
+
+    /// Moves, loads and stores that belong to the assignment, each before an instruction, in order.
+    pub(super) fn edits(&self) -> impl Iterator<Item = (ProgPoint, Edit)> + '_ {
+        self.edits.iter().map(|(point, _, edit)| (*point, edit.clone()))
+    }
+
+    /// How many values are stored.
+    pub(super) fn spill_slots(&self) -> usize {
+        self.spill_slots
     }
 }
 
-impl<'v> Integers<'v> {
-    pub(super) fn of(vcode: &'v VCode) -> Self {
-        let mut numbers = Numbers { new: vec![NONE; vcode.virtual_registers], count: 0 };
-        let mut integers = |list: &Vec<VReg>| -> Vec<VReg> {
-            let integers = list.iter().filter(|register| register.class() == RegClass::Int);
-            integers.map(|register| numbers.of(*register)).collect()
+/// What each register holds.
+#[derive(Clone, Copy, Default)]
+struct Registers {
+    /// By hardware numbers; of those in use.
+    values: [u32; 16],
+    in_use: u32,
+}
+
+impl Registers {
+    fn put(&mut self, value: usize, register: u32) {
+        self.values[register as usize] = value as u32;
+        self.in_use |= 1 << register;
+    }
+
+    fn of(&self, value: usize) -> Option<u32> {
+        bits(self.in_use).find(|register| self.values[*register as usize] == value as u32)
+    }
+
+    /// Registers and their values.
+    fn iter(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
+        bits(self.in_use).map(|register| (register, self.values[register as usize] as usize))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct ValueState {
+    /// Where it is at the current place.
+    register: u32,
+    /// Where it has been stored.
+    slot: u32,
+    /// Where it best goes.
+    wish: u32,
+    /// The register that it was defined in, and the instruction that follows.
+    born: (u32, u32),
+}
+
+impl Default for ValueState {
+    fn default() -> Self {
+        Self { register: NONE, slot: NONE, wish: NONE, born: (NONE, NONE) }
+    }
+}
+
+/// A value that a block may begin with; the first in order are the most wanted.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    /// Whether it has to wait for those that are needed in the loop, or that all ways bring along.
+    later: bool,
+    /// See [`Walk::next_use`].
+    next_use: usize,
+    /// Whether it is used in the loop, where the block begins one.
+    is_needed: bool,
+    value: usize,
+}
+
+/// A walk over a function.
+struct Walk<'c> {
+    vcode: &'c VCode,
+    liveness: &'c Liveness,
+    /// From the header to the last block that goes back to it.
+    loops: Vec<RangeInclusive<usize>>,
+    values: Vec<ValueState>,
+    now: Registers,
+    /// What blocks begin with that several ways lead to.
+    entries: Vec<Registers>,
+    /// What blocks end with, where they have been walked.
+    exits: Vec<Option<Registers>>,
+    /// Values that have a slot.
+    kept: Vec<usize>,
+    found: Integers,
+}
+
+impl<'c> Walk<'c> {
+    fn enter(&mut self, block: usize) -> Option<()> {
+        match self.vcode.blocks[block].predecessors[..] {
+            [] => Some(()),
+            [before] => self.enter_from(before.index(), block),
+            _ => self.enter_join(block),
+        }
+    }
+
+    /// Begins a block that one way leads to.
+    fn enter_from(&mut self, before: usize, block: usize) -> Option<()> {
+        let exit = self.exits[before]?;
+        for value in self.liveness.live_in(block, RegClass::Int) {
+            if let Some(register) = exit.of(value) {
+                self.place(value, register);
+            }
+        }
+        let first = self.vcode.blocks[block].insts.start;
+        let mut pending = Vec::new();
+        for (argument, param) in self.passed(before, block) {
+            match exit.of(argument) {
+                Some(register) if self.now.in_use & 1 << register == 0 => {
+                    self.define(param, register, first);
+                }
+                Some(from) => pending.push((allocation(from), param)),
+                None => pending.push((self.slot(argument), param)),
+            }
+        }
+        let mut taken = 0;
+        let mut arrivals = Vec::new();
+        for (from, param) in pending {
+            let to = self.take(param, block, first, taken)?;
+            taken |= 1 << to;
+            self.define(param, to, first);
+            arrivals.push((from, allocation(to)));
+        }
+        let free = ALL & !(exit.in_use | self.now.in_use);
+        self.move_at_once(&mut arrivals, free, first, Step::Arrive);
+        Some(())
+    }
+
+    /// Begins a block that several ways lead to.
+    fn enter_join(&mut self, block: usize) -> Option<()> {
+        let data = &self.vcode.blocks[block];
+        let known: Vec<usize> = data.predecessors.iter().map(|before| before.index()).collect();
+        let exits: Vec<Registers> = known.iter().filter_map(|before| self.exits[*before]).collect();
+        let params: Vec<usize> = self.passed(known[0], block).map(|(_, param)| param).collect();
+        let room = ORDER.len().checked_sub(params.len())?;
+        let chosen = self.choose(block, &exits, room);
+
+        let resident = |value| exits.iter().find_map(|exit| exit.of(value));
+        for &value in &chosen {
+            if let Some(register) = resident(value).filter(|r| self.now.in_use & 1 << r == 0) {
+                self.place(value, register);
+            }
+        }
+        for before in &known {
+            let Some(exit) = self.exits[*before] else { continue };
+            for (argument, param) in self.passed(*before, block) {
+                let from = exit.of(argument).filter(|r| self.now.in_use & 1 << r == 0);
+                if let (Some(register), NONE) = (from, self.values[param].register) {
+                    self.place(param, register);
+                }
+            }
+        }
+        for &value in params.iter().chain(&chosen) {
+            if self.values[value].register == NONE {
+                let register = self.take(value, block, data.insts.start, 0)?;
+                self.place(value, register);
+            }
+        }
+        for &param in &params {
+            self.values[param].born = (self.values[param].register, data.insts.start as u32);
+        }
+        for value in self.liveness.live_in(block, RegClass::Int) {
+            if self.values[value].register == NONE {
+                self.slot(value);
+            }
+        }
+        self.entries[block] = self.now;
+        self.wish_for(block);
+        Some(())
+    }
+
+    /// The values that a block begins with that several ways lead to, besides its parameters, as
+    /// many as there is room for.
+    fn choose(&self, block: usize, exits: &[Registers], room: usize) -> Vec<usize> {
+        let own = self.loops.iter().find(|own| *own.start() == block);
+        // Values that only live through a loop get the registers that nothing in it needs.
+        let is_needed = |value: usize| {
+            own.is_none_or(|own| self.liveness.users(value).any(|user| own.contains(&user)))
         };
-        let lists: Vec<(Vec<VReg>, Vec<Vec<VReg>>)> = vcode
-            .blocks
-            .iter()
-            .map(|block| {
-                let arguments = block.arguments.iter().map(&mut integers).collect();
-                (integers(&block.params), arguments)
+        let live_in: Vec<(bool, usize)> = self
+            .liveness
+            .live_in(block, RegClass::Int)
+            .map(|value| (is_needed(value), value))
+            .collect();
+        let through = live_in.iter().filter(|(is_needed, _)| !is_needed).count();
+        let blocks = own.cloned().unwrap_or(block..=block);
+        let pressure = blocks.map(|block| self.liveness.pressure(block)).max().unwrap_or(0);
+        let pressure = pressure.saturating_sub(through);
+        let fits = own.is_some() && pressure <= ORDER.len();
+        let mut beside = ORDER.len().saturating_sub(pressure);
+
+        let mut wanted: Vec<Candidate> = live_in
+            .into_iter()
+            .filter_map(|(is_needed, value)| {
+                let residences = exits.iter().filter(|exit| exit.of(value).is_some()).count();
+                if residences == 0 && !(is_needed && fits) {
+                    return None;
+                }
+                let later = if own.is_some() { !is_needed } else { residences < exits.len() };
+                let next_use = self.next_use(value, block, true);
+                Some(Candidate { later, next_use, is_needed, value })
             })
             .collect();
-        let mut all = Self {
-            vcode,
-            insts: Vec::new(),
-            operands: Vec::new(),
-            places: vec![NONE; vcode.all_operands().len()],
-            blocks: Vec::with_capacity(vcode.blocks.len()),
-            registers: 0,
-        };
-        for (block, (params, arguments)) in vcode.blocks.iter().zip(lists) {
-            let start = all.insts.len();
-            let mut is_open = false;
-            for index in block.insts.clone() {
-                is_open = all.keep(index, is_open, &mut numbers);
+        wanted.sort_unstable();
+        let mut chosen = Vec::new();
+        for candidate in wanted {
+            if chosen.len() == room || (!candidate.is_needed && beside == 0) {
+                break;
             }
-            all.blocks.push(KeptBlock { insts: start..all.insts.len(), params, arguments });
+            beside -= usize::from(!candidate.is_needed);
+            chosen.push(candidate.value);
         }
-        all.registers = numbers.count as usize;
-        all
+        chosen
     }
 
-    /// Takes in an instruction: into the last one, which is open for it, or as one of its own. Says
-    /// whether the next may join.
-    fn keep(&mut self, index: usize, is_open: bool, numbers: &mut Numbers) -> bool {
+    /// What comes back to the head of a loop had better be in the registers that it began with.
+    fn wish_for(&mut self, block: usize) {
+        for (register, value) in self.now.iter() {
+            self.values[value].wish = register;
+        }
+        for before in &self.vcode.blocks[block].predecessors {
+            if self.exits[before.index()].is_none() {
+                for (argument, param) in self.passed(before.index(), block) {
+                    self.values[argument].wish = self.values[param].register;
+                }
+            }
+        }
+    }
+
+    fn inst(&mut self, block: usize, index: usize) -> Option<()> {
         let inst = &self.vcode.insts[index];
+        let operands = self.vcode.operands(inst);
         let first = self.vcode.first_operand(inst);
-        let operands = self.vcode.operands(inst).iter().enumerate();
-        let integers = operands.filter(|(_, operand)| operand.class() == RegClass::Int);
-        let is_fixed = matches!(inst.op, Op::Args | Op::Jump | Op::Branch(_) | Op::Return);
-        if !is_fixed && integers.clone().next().is_none() {
-            return is_open;
+        let integers = operands.iter().enumerate().filter(|(_, it)| it.class() == RegClass::Int);
+        let uses = integers.clone().filter(|(_, it)| it.kind() == OperandKind::Use);
+        let defs = integers.filter(|(_, it)| it.kind() == OperandKind::Def);
+
+        // Registers that the instruction reads, and those of them that are free then.
+        let mut read = 0;
+        let mut dying = 0;
+        for (_, operand) in uses.clone() {
+            read |= 1u32.checked_shl(self.values[operand.vreg().vreg()].register).unwrap_or(0);
         }
-        let only_reads = !is_fixed
-            && integers.clone().all(|(_, operand)| {
-                let what = (operand.kind(), operand.pos(), operand.constraint());
-                what == (OperandKind::Use, OperandPos::Early, OperandConstraint::Reg)
-            });
-        if only_reads
-            && is_open
-            && let Some(last) = self.insts.last()
-        {
-            let start = last.operands.start;
-            let room = (start + TOGETHER).saturating_sub(self.operands.len());
-            let known = |operands: &[Operand], register| {
-                operands[start..].iter().position(|known| known.vreg() == register)
-            };
-            let added = integers
-                .clone()
-                .filter(|(_, operand)| known(&self.operands, numbers.of(operand.vreg())).is_none());
-            if added.count() <= room {
-                for (position, operand) in integers {
-                    let register = numbers.of(operand.vreg());
-                    let place = known(&self.operands, register).unwrap_or_else(|| {
-                        self.operands.push(Operand::reg_use(register));
-                        self.operands.len() - 1 - start
-                    });
-                    self.places[first + position] = (start + place) as u32;
-                }
-                if let Some(last) = self.insts.last_mut() {
-                    last.operands.end = self.operands.len();
-                }
-                return true;
+        for (position, operand) in uses {
+            let register = self.input(block, index, operand, read)?;
+            read |= 1 << register;
+            self.found.operands[first + position] = register;
+            if self.liveness.dies(first + position) {
+                dying |= 1 << register;
             }
         }
-        let start = self.operands.len();
-        // Where an operand is that a result reuses.
-        let position_of = |input: usize| integers.clone().position(|(index, _)| index == input);
-        for (position, operand) in integers.clone() {
-            let register = numbers.of(operand.vreg());
-            let constraint = match operand.constraint() {
-                OperandConstraint::Reuse(input) => {
-                    OperandConstraint::Reuse(position_of(input).unwrap_or(input))
+        // Registers that it overwrites.
+        let mut written = 0;
+        for (position, operand) in defs.clone() {
+            let value = operand.vreg().vreg();
+            let register = match (operand.pos(), operand.constraint()) {
+                // A temporary: it is neither an input nor the result.
+                (OperandPos::Early, OperandConstraint::Reg) => {
+                    self.take(value, block, index, read | written)?
                 }
-                other => other,
+                (OperandPos::Late, OperandConstraint::Reuse(input)) => {
+                    let register = self.found.operands[first + input];
+                    if dying & 1 << register != 0 {
+                        register
+                    } else {
+                        // The input lives on: the instruction overwrites a copy.
+                        let copy = self.take(value, block, index, read | written)?;
+                        self.put(index, Step::Use, allocation(register), allocation(copy));
+                        self.found.operands[first + input] = copy;
+                        copy
+                    }
+                }
+                _ => continue,
             };
-            self.places[first + position] = self.operands.len() as u32;
-            self.operands.push(Operand::new(register, constraint, operand.kind(), operand.pos()));
+            self.found.operands[first + position] = register;
+            written |= 1 << register;
         }
-        self.insts.push(Kept { first: index, operands: start..self.operands.len() });
-        only_reads
+        for register in bits(dying) {
+            self.drop(register);
+        }
+        for (position, operand) in defs {
+            let value = operand.vreg().vreg();
+            let register = match (operand.pos(), operand.constraint()) {
+                (OperandPos::Early, OperandConstraint::Reg) => continue,
+                (OperandPos::Late, OperandConstraint::Reuse(_)) => {
+                    self.found.operands[first + position]
+                }
+                (OperandPos::Late, OperandConstraint::Reg) => {
+                    self.take(value, block, index + 1, written)?
+                }
+                (OperandPos::Late, OperandConstraint::FixedReg(fixed)) => {
+                    let register = fixed.hw_enc() as u32;
+                    (self.now.in_use & 1 << register == 0).then_some(register)?
+                }
+                _ => return None,
+            };
+            self.found.operands[first + position] = register;
+            written |= 1 << register;
+            self.define(value, register, index + 1);
+            if self.liveness.dies(first + position) {
+                self.drop(register);
+            }
+        }
+        Some(())
     }
 
-    /// The registers of all operands of the machine code, of those that regalloc2 found here and of
-    /// the vectors.
-    pub(super) fn expand(&self, found: &Output, vectors: &Vectors, output: &mut Output) {
-        output.num_spillslots = found.num_spillslots;
-        output.allocs.clear();
-        output.inst_alloc_offsets.clear();
-        for inst in &self.vcode.insts {
-            output.inst_alloc_offsets.push(output.allocs.len() as u32);
-            let first = self.vcode.first_operand(inst);
-            let places = first..first + self.vcode.operands(inst).len();
-            output.allocs.extend(places.map(|index| match self.places[index] {
-                NONE => Allocation::reg(vectors.register(index)),
-                place => found.allocs[place as usize],
-            }));
-        }
-        output.edits.clear();
-        output.edits.extend(found.edits.iter().map(|(point, edit)| {
-            let kept = match point.pos() {
-                InstPosition::Before => point.inst(),
-                InstPosition::After => point.inst().next(),
-            };
-            (ProgPoint::before(Inst::new(self.insts[kept.index()].first)), edit.clone())
-        }));
-        let copies: &[(ProgPoint, Edit)] = vectors.copies();
-        if !copies.is_empty() {
-            output.edits.extend_from_slice(copies);
-            output.edits.sort_by_key(|(point, _)| *point);
+    /// The register that an instruction finds a value in; it must not be one of those in use there.
+    fn input(&mut self, block: usize, index: usize, operand: &Operand, read: u32) -> Option<u32> {
+        let value = operand.vreg().vreg();
+        let now = self.values[value].register;
+        match (operand.pos(), operand.constraint()) {
+            (OperandPos::Early, OperandConstraint::Reg) if now != NONE => Some(now),
+            (OperandPos::Early, OperandConstraint::Reg) => {
+                let register = self.take(value, block, index, read)?;
+                let slot = self.slot(value);
+                self.put(index, Step::Use, slot, allocation(register));
+                self.place(value, register);
+                Some(register)
+            }
+            // The result of the function: no other value is left.
+            (OperandPos::Early, OperandConstraint::FixedReg(fixed)) => {
+                let register = fixed.hw_enc() as u32;
+                let from = if now == NONE { self.slot(value) } else { allocation(now) };
+                if now != register {
+                    self.put(index, Step::Use, from, allocation(register));
+                }
+                Some(register)
+            }
+            _ => None,
         }
     }
 
-    fn code(&self, inst: Inst) -> &Code {
-        &self.vcode.insts[self.insts[inst.index()].first]
+    fn leave(&mut self, block: usize) {
+        for (_, value) in self.now.iter() {
+            self.values[value].register = NONE;
+        }
+        self.exits[block] = Some(std::mem::take(&mut self.now));
+    }
+
+    /// Gives each block where ways meet what it begins with, at the end of those before it.
+    fn pass_on(&mut self) {
+        for (number, block) in self.vcode.blocks.iter().enumerate() {
+            let ([next], Some(exit)) = (&block.successors[..], self.exits[number]) else {
+                continue;
+            };
+            let next = next.index();
+            if self.vcode.blocks[next].predecessors.len() < 2 {
+                continue;
+            }
+            let entry = self.entries[next];
+            let mut sources = entry.values;
+            for (argument, param) in self.passed(number, next) {
+                if let Some(register) = entry.of(param) {
+                    sources[register as usize] = argument as u32;
+                }
+            }
+            let mut pending = Vec::new();
+            for to in bits(entry.in_use) {
+                let value = sources[to as usize] as usize;
+                let from = exit.of(value);
+                if from != Some(to) {
+                    let from = from.map_or_else(|| self.slot(value), allocation);
+                    pending.push((from, allocation(to)));
+                }
+            }
+            let free = ALL & !(exit.in_use | entry.in_use);
+            self.move_at_once(&mut pending, free, block.insts.end - 1, Step::Leave);
+        }
+    }
+
+    /// Stores what has a slot, where it is defined.
+    fn keep(&mut self) {
+        for value in std::mem::take(&mut self.kept) {
+            let (register, next) = self.values[value].born;
+            let slot = self.slot(value);
+            self.put(next as usize, Step::Keep, allocation(register), slot);
+        }
+    }
+
+    /// What a block passes to another: arguments, and parameters that are used.
+    fn passed(&self, from: usize, to: usize) -> impl Iterator<Item = (usize, usize)> + use<'c> {
+        let (vcode, liveness) = (self.vcode, self.liveness);
+        let from = &vcode.blocks[from];
+        let way = from.successors.iter().position(|successor| successor.index() == to);
+        let arguments = way.map_or(&[][..], |way| &from.arguments[way][..]);
+        let pairs = arguments.iter().zip(&vcode.blocks[to].params);
+        let used =
+            pairs.filter(|(_, param)| param.class() == RegClass::Int && liveness.is_used(**param));
+        used.map(|(argument, param)| (argument.vreg(), param.vreg()))
+    }
+
+    /// A register that nothing needs now, and that is not `taken`: if possible the one that is best
+    /// for the value, else that of the value which is needed last.
+    fn take(&mut self, value: usize, block: usize, index: usize, taken: u32) -> Option<u32> {
+        let free = ALL & !(self.now.in_use | taken);
+        let wish = self.values[value].wish;
+        let wish = (wish != NONE).then_some(wish);
+        let by_order = ORDER.iter().map(|register| *register as u32);
+        let mut possible = wish.into_iter().chain(by_order).filter(|it| free & 1 << it != 0);
+        match possible.next() {
+            Some(register) => Some(register),
+            None => self.evict(block, index, taken),
+        }
+    }
+
+    /// Frees the register of the value that is needed last from an instruction on.
+    fn evict(&mut self, block: usize, index: usize, taken: u32) -> Option<u32> {
+        let data = &self.vcode.blocks[block];
+        let candidates = self.now.in_use & !taken;
+        let mut next = [0; 16];
+        let mut open = candidates;
+        let mut note = |value: VReg, place: usize| {
+            let register = self.values[value.vreg()].register;
+            if value.class() == RegClass::Int && register != NONE && open & 1 << register != 0 {
+                open &= !(1 << register);
+                next[register as usize] = place;
+            }
+        };
+        for place in index..data.insts.end {
+            for operand in self.vcode.operands(&self.vcode.insts[place]) {
+                if operand.kind() == OperandKind::Use {
+                    note(operand.vreg(), place);
+                }
+            }
+        }
+        for argument in data.arguments.iter().flatten() {
+            note(*argument, data.insts.end);
+        }
+        for register in bits(open) {
+            let value = self.now.values[register as usize] as usize;
+            next[register as usize] = self.next_use(value, block, false);
+        }
+        let last = bits(candidates).max_by_key(|register| next[*register as usize])?;
+        self.slot(self.now.values[last as usize] as usize);
+        self.drop(last);
+        Some(last)
+    }
+
+    /// Where a value is used next after a block, or from its start: an instruction's number, as if
+    /// the next round of a loop came right behind it.
+    fn next_use(&self, value: usize, block: usize, including: bool) -> usize {
+        let start = |block: usize| self.vcode.blocks[block].insts.start;
+        let later = |user: &usize| *user > block || including && *user == block;
+        let ahead = self.liveness.users(value).find(later).map(start);
+        let around = self.loops.iter().filter_map(|own| {
+            let lives = own.contains(&block) && !own.contains(&self.liveness.home(value));
+            let user = self.liveness.users(value).find(|user| lives && own.contains(user))?;
+            let length = self.vcode.blocks[*own.end()].insts.end - start(*own.start());
+            Some(start(user) + length)
+        });
+        around.chain(ahead).min().unwrap_or(usize::MAX)
+    }
+
+    /// The slot of a value, which is stored from now on.
+    fn slot(&mut self, value: usize) -> Allocation {
+        let slot = &mut self.values[value].slot;
+        if *slot == NONE {
+            *slot = self.found.spill_slots as u32;
+            self.found.spill_slots += 1;
+            self.kept.push(value);
+        }
+        Allocation::stack(SpillSlot::new(*slot as usize))
+    }
+
+    fn place(&mut self, value: usize, register: u32) {
+        self.now.put(value, register);
+        self.values[value].register = register;
+    }
+
+    /// Places a value that is new before an instruction.
+    fn define(&mut self, value: usize, register: u32, next: usize) {
+        self.place(value, register);
+        self.values[value].born = (register, next as u32);
+    }
+
+    /// Forgets what is in a register.
+    fn drop(&mut self, register: u32) {
+        if self.now.in_use & 1 << register != 0 {
+            self.values[self.now.values[register as usize] as usize].register = NONE;
+            self.now.in_use &= !(1 << register);
+        }
+    }
+
+    fn put(&mut self, index: usize, step: Step, from: Allocation, to: Allocation) {
+        let point = ProgPoint::before(Inst::new(index));
+        self.found.edits.push((point, step, Edit::Move { from, to }));
+    }
+
+    /// Moves values all at once, with the help of one of the registers that are free, or of a slot.
+    fn move_at_once(
+        &mut self,
+        pending: &mut Vec<(Allocation, Allocation)>,
+        free: u32,
+        index: usize,
+        step: Step,
+    ) {
+        let Integers { edits, spill_slots, .. } = &mut self.found;
+        let aside = || {
+            let register = bits(free).next().map(allocation);
+            register.or_else(|| {
+                *spill_slots += 1;
+                Some(Allocation::stack(SpillSlot::new(*spill_slots - 1)))
+            })
+        };
+        let point = ProgPoint::before(Inst::new(index));
+        let put = |from, to| edits.push((point, step, Edit::Move { from, to }));
+        moves::at_once(pending, aside, put);
     }
 }
 
-impl Function for Integers<'_> {
-    fn num_insts(&self) -> usize {
-        self.insts.len()
-    }
+/// Loops, from the header to the last block that goes back to it; code lies in the order of emission.
+fn loops(vcode: &VCode) -> Vec<RangeInclusive<usize>> {
+    let blocks = 0..vcode.blocks.len();
+    let latch = |header: &usize| {
+        let before = vcode.blocks[*header].predecessors.iter().map(|before| before.index());
+        before.filter(|before| before >= header).max()
+    };
+    blocks.filter_map(|header| Some(header..=latch(&header)?)).collect()
+}
 
-    fn num_blocks(&self) -> usize {
-        self.blocks.len()
-    }
+/// An integer register by its number.
+fn allocation(register: u32) -> Allocation {
+    Allocation::reg(int(register as usize))
+}
 
-    fn entry_block(&self) -> Block {
-        self.vcode.entry_block()
-    }
-
-    fn block_insns(&self, block: Block) -> InstRange {
-        let insts = &self.blocks[block.index()].insts;
-        InstRange::new(Inst::new(insts.start), Inst::new(insts.end))
-    }
-
-    fn block_succs(&self, block: Block) -> &[Block] {
-        self.vcode.block_succs(block)
-    }
-
-    fn block_preds(&self, block: Block) -> &[Block] {
-        self.vcode.block_preds(block)
-    }
-
-    fn block_params(&self, block: Block) -> &[VReg] {
-        &self.blocks[block.index()].params
-    }
-
-    fn is_ret(&self, inst: Inst) -> bool {
-        self.code(inst).op == Op::Return
-    }
-
-    fn is_branch(&self, inst: Inst) -> bool {
-        matches!(self.code(inst).op, Op::Jump | Op::Branch(_))
-    }
-
-    fn branch_blockparams(&self, block: Block, _: Inst, successor: usize) -> &[VReg] {
-        &self.blocks[block.index()].arguments[successor]
-    }
-
-    fn inst_operands(&self, inst: Inst) -> &[Operand] {
-        &self.operands[self.insts[inst.index()].operands.clone()]
-    }
-
-    fn inst_clobbers(&self, _: Inst) -> PRegSet {
-        PRegSet::empty()
-    }
-
-    fn num_vregs(&self) -> usize {
-        self.registers
-    }
-
-    fn spillslot_size(&self, class: RegClass) -> usize {
-        self.vcode.spillslot_size(class)
-    }
+/// The numbers of the bits that are set.
+fn bits(mut set: u32) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let lowest = (set != 0).then(|| set.trailing_zeros())?;
+        set &= set - 1;
+        Some(lowest)
+    })
 }

@@ -5,17 +5,16 @@
 //! value has which lives at its definition. In SSA this takes no more registers than values live at
 //! once. Copies are needed in two places: before an instruction that overwrites an operand which
 //! lives on, and where a branch passes a value that is not in its parameter's register.
-//!
-//! regalloc2 finds the same by trial, bundle by bundle, and took half the time of a compilation. It
-//! is left the integers, and all of a function whose vectors do not fit.
 
+use super::liveness::Liveness;
+use super::moves;
 use crate::vcode::VCode;
 use regalloc2::{
     Allocation, Edit, Inst, OperandConstraint, OperandKind, OperandPos, PReg, ProgPoint, RegClass,
     VReg,
 };
 
-/// No register, or no block.
+/// No register.
 const NONE: u32 = u32::MAX;
 
 /// The registers of the vectors of a function; the memory is kept from one to the next.
@@ -25,52 +24,30 @@ pub(super) struct Vectors {
     values: Vec<ValueState>,
     /// Of each operand: its register.
     registers: Vec<u32>,
-    /// Of each operand: whether it is the value's last use in its block, or a definition without use.
-    dies: Vec<bool>,
-    blocks: Vec<BlockState>,
-    /// Values and blocks that use them.
-    uses: Vec<(u32, u32)>,
     copies: Vec<(ProgPoint, Edit)>,
 }
 
 #[derive(Clone, Copy)]
 struct ValueState {
     register: u32,
-    /// Block of the definition.
-    home: u32,
-    /// The last block in which something was noted of the value.
-    noted: u32,
     /// Registers that it may have.
     allowed: u32,
-    is_used: bool,
-}
-
-#[derive(Default)]
-struct BlockState {
-    live_in: Vec<u32>,
-    live_out: Vec<u32>,
-    /// The last values that were found live here, in and out.
-    noted: [u32; 2],
 }
 
 impl Vectors {
     /// Finds registers for all vectors of a function; false if there are too few of them, or if it
     /// has something in it that only regalloc2 can do.
-    pub(super) fn assign(&mut self, vcode: &VCode, available: usize) -> bool {
+    pub(super) fn assign(&mut self, vcode: &VCode, liveness: &Liveness, available: usize) -> bool {
         let available = u32::MAX >> (32 - available);
         self.reset(vcode, available);
-        self.find_homes(vcode)
-            && {
-                self.find_crossing(vcode);
-                self.find_deaths(vcode);
-                self.color(vcode, available)
-            }
-            && self.copy_arguments(vcode, available)
+        self.find_limits(vcode)
+            && self.color(vcode, liveness, available)
+            && self.copy_arguments(vcode, liveness, available)
     }
 
     /// The register of an operand, by its number.
-    pub(super) fn register(&self, operand: usize) -> PReg {
-        PReg::new(self.registers[operand] as usize, RegClass::Float)
+    pub(super) fn register(&self, operand: usize) -> Allocation {
+        register(self.registers[operand])
     }
 
     /// The copies that belong to the assignment, each before an instruction, in order.
@@ -79,145 +56,44 @@ impl Vectors {
     }
 
     fn reset(&mut self, vcode: &VCode, available: u32) {
-        let value = ValueState {
-            register: NONE,
-            home: NONE,
-            noted: NONE,
-            allowed: available,
-            is_used: false,
-        };
         self.values.clear();
-        self.values.resize(vcode.virtual_registers, value);
+        self.values
+            .resize(vcode.virtual_registers, ValueState { register: NONE, allowed: available });
         self.registers.clear();
         self.registers.resize(vcode.all_operands().len(), NONE);
-        self.dies.clear();
-        self.dies.resize(vcode.all_operands().len(), false);
-        self.blocks.resize_with(vcode.blocks.len(), BlockState::default);
-        for block in &mut self.blocks {
-            block.live_in.clear();
-            block.live_out.clear();
-            block.noted = [NONE; 2];
-        }
         self.copies.clear();
     }
 
-    /// Notes where each vector is defined, and in which blocks it is used where that is not known to
-    /// be the same; false if an operand has a constraint not known here.
-    fn find_homes(&mut self, vcode: &VCode) -> bool {
-        self.uses.clear();
-        let uses = &mut self.uses;
-        let mut used = |value: &mut ValueState, number: usize, block: u32| {
-            value.is_used = true;
-            if value.home != block && value.noted != block {
-                value.noted = block;
-                uses.push((number as u32, block));
-            }
-        };
-        for (number, block) in vcode.blocks.iter().enumerate() {
-            let number = number as u32;
-            for param in vectors(&block.params) {
-                self.values[param].home = number;
-            }
-            for inst in &vcode.insts[block.insts.clone()] {
-                for operand in vcode.operands(inst) {
-                    if operand.class() != RegClass::Float {
-                        continue;
-                    }
-                    let index = operand.vreg().vreg();
-                    let value = &mut self.values[index];
-                    match (operand.kind(), operand.pos()) {
-                        (OperandKind::Use, OperandPos::Early) => used(value, index, number),
-                        (OperandKind::Def, OperandPos::Late) => value.home = number,
-                        _ => return false,
-                    }
-                    match operand.constraint() {
-                        OperandConstraint::Reg | OperandConstraint::Reuse(_) => {}
-                        OperandConstraint::Limit(limit @ 1..32) => {
-                            value.allowed &= (1 << limit) - 1;
-                        }
-                        _ => return false,
-                    }
+    /// Notes which registers each vector may have; false if an operand has a constraint not known
+    /// here.
+    fn find_limits(&mut self, vcode: &VCode) -> bool {
+        let operands = vcode.all_operands().iter();
+        operands.filter(|operand| operand.class() == RegClass::Float).all(|operand| {
+            match operand.constraint() {
+                OperandConstraint::Reg | OperandConstraint::Reuse(_) => {}
+                OperandConstraint::Limit(limit @ 1..32) => {
+                    self.values[operand.vreg().vreg()].allowed &= (1 << limit) - 1;
                 }
+                _ => return false,
             }
-            for argument in block.arguments.iter().flat_map(|list| vectors(list)) {
-                used(&mut self.values[argument], argument, number);
-            }
-        }
-        true
-    }
-
-    /// Finds the values that live from one block into another.
-    fn find_crossing(&mut self, vcode: &VCode) {
-        let values = &self.values;
-        let mut uses = std::mem::take(&mut self.uses);
-        uses.retain(|(value, block)| values[*value as usize].home != *block);
-        uses.sort_unstable();
-        let mut reached = Vec::new();
-        for &(value, block) in &uses {
-            let home = self.values[value as usize].home;
-            reached.push(block);
-            while let Some(block) = reached.pop() {
-                let state = &mut self.blocks[block as usize];
-                if state.noted[0] == value {
-                    continue;
-                }
-                state.noted[0] = value;
-                state.live_in.push(value);
-                for before in &vcode.blocks[block as usize].predecessors {
-                    let state = &mut self.blocks[before.index()];
-                    if state.noted[1] != value {
-                        state.noted[1] = value;
-                        state.live_out.push(value);
-                    }
-                    if before.index() as u32 != home {
-                        reached.push(before.index() as u32);
-                    }
-                }
-            }
-        }
-        self.uses = uses;
-    }
-
-    /// Marks the last use of each value in each block where it dies, and definitions without use.
-    fn find_deaths(&mut self, vcode: &VCode) {
-        // From here on `noted` is the block at whose current place the value lives.
-        self.values.iter_mut().for_each(|value| value.noted = NONE);
-        for (number, block) in vcode.blocks.iter().enumerate() {
-            let number = number as u32;
-            for value in &self.blocks[number as usize].live_out {
-                self.values[*value as usize].noted = number;
-            }
-            for argument in block.arguments.iter().flat_map(|list| vectors(list)) {
-                self.values[argument].noted = number;
-            }
-            for inst in vcode.insts[block.insts.clone()].iter().rev() {
-                let operands = vcode.operands(inst);
-                let first = vcode.first_operand(inst);
-                for kind in [OperandKind::Def, OperandKind::Use] {
-                    for (index, operand) in operands.iter().enumerate() {
-                        if operand.class() == RegClass::Float && operand.kind() == kind {
-                            let value = &mut self.values[operand.vreg().vreg()];
-                            self.dies[first + index] = value.noted != number;
-                            value.noted = if kind == OperandKind::Use { number } else { NONE };
-                        }
-                    }
-                }
-            }
-        }
+            matches!(
+                (operand.kind(), operand.pos()),
+                (OperandKind::Use, OperandPos::Early) | (OperandKind::Def, OperandPos::Late)
+            )
+        })
     }
 
     /// Gives each value its register; false if there is none.
-    fn color(&mut self, vcode: &VCode, available: u32) -> bool {
-        for block in definitions_first(vcode) {
+    fn color(&mut self, vcode: &VCode, liveness: &Liveness, available: u32) -> bool {
+        for &block in liveness.definitions_first() {
             let data = &vcode.blocks[block];
-            let live_in = self.blocks[block].live_in.iter();
-            let live_in = live_in.map(|value| 1 << self.values[*value as usize].register);
-            let mut free = available & !live_in.fold(0, std::ops::BitOr::bitor);
-            if !self.color_params(vcode, block, &mut free) {
+            let live_in = liveness.live_in(block, RegClass::Float);
+            let mut free = available & !self.registers_of(live_in);
+            if !self.color_params(vcode, liveness, block, &mut free) {
                 return false;
             }
             for index in data.insts.clone() {
-                if !self.color_inst(vcode, index, &mut free) {
+                if !self.color_inst(vcode, liveness, index, &mut free) {
                     return false;
                 }
             }
@@ -225,8 +101,18 @@ impl Vectors {
         true
     }
 
+    fn registers_of(&self, values: impl Iterator<Item = usize>) -> u32 {
+        values.fold(0, |registers, value| registers | 1 << self.values[value].register)
+    }
+
     /// A parameter takes the register of an argument where it can, so that no copy is needed.
-    fn color_params(&mut self, vcode: &VCode, block: usize, free: &mut u32) -> bool {
+    fn color_params(
+        &mut self,
+        vcode: &VCode,
+        liveness: &Liveness,
+        block: usize,
+        free: &mut u32,
+    ) -> bool {
         let data = &vcode.blocks[block];
         for (position, param) in data.params.iter().enumerate() {
             if param.class() != RegClass::Float {
@@ -247,19 +133,26 @@ impl Vectors {
             }
         }
         let mut unused = 0;
-        for param in vectors(&data.params) {
-            if self.values[param].register == NONE && !self.take(param, free) {
+        for param in data.params.iter().filter(|param| param.class() == RegClass::Float) {
+            let number = param.vreg();
+            if self.values[number].register == NONE && !self.take(number, free) {
                 return false;
             }
-            if !self.values[param].is_used {
-                unused |= 1 << self.values[param].register;
+            if !liveness.is_used(*param) {
+                unused |= 1 << self.values[number].register;
             }
         }
         *free |= unused;
         true
     }
 
-    fn color_inst(&mut self, vcode: &VCode, index: usize, free: &mut u32) -> bool {
+    fn color_inst(
+        &mut self,
+        vcode: &VCode,
+        liveness: &Liveness,
+        index: usize,
+        free: &mut u32,
+    ) -> bool {
         let inst = &vcode.insts[index];
         let operands = vcode.operands(inst);
         let first = vcode.first_operand(inst);
@@ -278,7 +171,7 @@ impl Vectors {
             }
             let register = self.values[operand.vreg().vreg()].register;
             self.registers[first + position] = register;
-            if self.dies[first + position] {
+            if liveness.dies(first + position) {
                 dying |= 1 << register;
             }
         }
@@ -310,7 +203,7 @@ impl Vectors {
         }
         let register = self.values[value].register;
         self.registers[first + position] = register;
-        if self.dies[first + position] {
+        if liveness.dies(first + position) {
             *free |= 1 << register;
         }
         true
@@ -328,9 +221,9 @@ impl Vectors {
         true
     }
 
-    /// Copies block arguments to the registers of their parameters, all at once as it were.
-    fn copy_arguments(&mut self, vcode: &VCode, available: u32) -> bool {
-        let mut pending: Vec<(u32, u32)> = Vec::new();
+    /// Copies block arguments to the registers of their parameters.
+    fn copy_arguments(&mut self, vcode: &VCode, liveness: &Liveness, available: u32) -> bool {
+        let mut pending: Vec<(Allocation, Allocation)> = Vec::new();
         for (number, block) in vcode.blocks.iter().enumerate() {
             let mut passed = 0;
             for (to, arguments) in block.successors.iter().zip(&block.arguments) {
@@ -339,7 +232,7 @@ impl Vectors {
                     let [from, to] = [argument, param].map(|value| self.values[value].register);
                     passed |= 1 << from | 1 << to;
                     if from != to {
-                        pending.push((from, to));
+                        pending.push((register(from), register(to)));
                     }
                 }
             }
@@ -349,29 +242,13 @@ impl Vectors {
             if block.successors.len() > 1 {
                 return false;
             }
-            let live_out = self.blocks[number].live_out.iter();
-            let live_out = live_out.map(|value| 1 << self.values[*value as usize].register);
-            let spare = available & !live_out.fold(passed, std::ops::BitOr::bitor);
+            let live_out = self.registers_of(liveness.live_out(number, RegClass::Float));
+            let spare = available & !(live_out | passed);
+            let aside = || (spare != 0).then(|| register(spare.trailing_zeros()));
             let point = ProgPoint::before(Inst::new(block.insts.end - 1));
-            while !pending.is_empty() {
-                let is_read = |to: u32| pending.iter().any(|(from, _)| *from == to);
-                match pending.iter().position(|(_, to)| !is_read(*to)) {
-                    Some(next) => {
-                        let (from, to) = pending.swap_remove(next);
-                        self.copies.push((point, copy_of(from, to)));
-                    }
-                    // All go round in circles: one is broken through a spare register.
-                    None if spare == 0 => return false,
-                    None => {
-                        let (from, _) = pending[0];
-                        let aside = spare.trailing_zeros();
-                        self.copies.push((point, copy_of(from, aside)));
-                        for (source, _) in pending.iter_mut().filter(|(source, _)| *source == from)
-                        {
-                            *source = aside;
-                        }
-                    }
-                }
+            let put = |from, to| self.copies.push((point, Edit::Move { from, to }));
+            if !moves::at_once(&mut pending, aside, put) {
+                return false;
             }
         }
         self.copies.sort_by_key(|(point, _)| *point);
@@ -380,36 +257,14 @@ impl Vectors {
 }
 
 fn copy_of(from: u32, to: u32) -> Edit {
-    let [from, to] = [from, to].map(|n| Allocation::reg(PReg::new(n as usize, RegClass::Float)));
-    Edit::Move { from, to }
+    Edit::Move { from: register(from), to: register(to) }
+}
+
+fn register(number: u32) -> Allocation {
+    Allocation::reg(PReg::new(number as usize, RegClass::Float))
 }
 
 /// The numbers of the vectors among some values.
 fn vectors(values: &[VReg]) -> impl Iterator<Item = usize> + '_ {
     values.iter().filter(|value| value.class() == RegClass::Float).map(|value| value.vreg())
-}
-
-/// The blocks, each after those that dominate it.
-fn definitions_first(vcode: &VCode) -> Vec<usize> {
-    let mut seen = vec![false; vcode.blocks.len()];
-    let mut order = Vec::with_capacity(vcode.blocks.len());
-    let mut stack = vec![(0, 0)];
-    seen[0] = true;
-    while let Some((block, way)) = stack.last_mut() {
-        let block_now = *block;
-        match vcode.blocks[block_now].successors.get(*way) {
-            Some(next) => {
-                *way += 1;
-                if !std::mem::replace(&mut seen[next.index()], true) {
-                    stack.push((next.index(), 0));
-                }
-            }
-            None => {
-                order.push(block_now);
-                stack.pop();
-            }
-        }
-    }
-    order.reverse();
-    order
 }

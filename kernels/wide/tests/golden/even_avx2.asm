@@ -5,8 +5,8 @@
   14  vmaxps ymm0, ymm0, ymm1
   18  vminps ymm0, ymm0, [80h]
   20  neg rdx
-  23  lea rdi, [60h]
-  2a  vmovups ymm1, [rdi+rdx*4]
+  23  lea rax, [60h]
+  2a  vmovups ymm1, [rax+rdx*4]
   2f  vmaskmovps [rsi], ymm1, ymm0
   34  vzeroupper
   37  ret

@@ -5,9 +5,9 @@
   1e  vpxor xmm1, xmm1, xmm1
   22  vmaxps zmm0, zmm0, zmm1
   28  vminps zmm0, zmm0, [0C0h]{1to16}
-  32  mov edi, 0FFFFFFFFh
-  37  bzhi edi, edi, edx
-  3c  kmovw k1, edi
+  32  mov eax, 0FFFFFFFFh
+  37  bzhi eax, eax, edx
+  3c  kmovw k1, eax
   40  vmovups [rsi]{k1}, zmm0
   46  vzeroupper
   49  ret

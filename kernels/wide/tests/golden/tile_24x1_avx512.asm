@@ -1,4 +1,4 @@
-   0  lea r9, [rdi+6000h]
+   0  lea rax, [rdi+6000h]
    7  vbroadcastss zmm0, [rcx]
    d  vbroadcastss zmm1, [rcx+4]
   14  vbroadcastss zmm2, [rcx+8]
@@ -52,7 +52,7 @@
  166  vfmadd231ps zmm23, zmm24, [rdi+5Ch]{1to16}
  16d  add rdi, 60h
  171  add rsi, 40h
- 175  cmp rdi, r9
+ 175  cmp rdi, rax
  178  jne 00000000000000C0h
  17e  vpxord xmm24, xmm24, xmm24
  184  vmaxps zmm0, zmm0, zmm24

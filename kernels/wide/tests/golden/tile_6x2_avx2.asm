@@ -1,4 +1,4 @@
-   0  lea r9, [rdi+1800h]
+   0  lea rax, [rdi+1800h]
    7  vbroadcastss ymm0, [rcx]
    c  vbroadcastss ymm1, [rcx+4]
   12  vbroadcastss ymm2, [rcx+8]
@@ -40,7 +40,7 @@
   e3  vfmadd231ps ymm11, ymm13, ymm14
   e8  add rdi, 18h
   ec  add rsi, 40h
-  f0  cmp rdi, r9
+  f0  cmp rdi, rax
   f3  jne short 0000000000000080h
   f5  vpxor xmm12, xmm12, xmm12
   fa  vmaxps ymm0, ymm0, ymm12

@@ -1,4 +1,4 @@
-   0  lea r9, [rdi+2000h]
+   0  lea rax, [rdi+2000h]
    7  vbroadcastss zmm0, [rcx]
    d  vbroadcastss zmm1, [rcx+4]
   14  vbroadcastss zmm2, [rcx+8]
@@ -64,7 +64,7 @@
  195  vfmadd231ps zmm23, zmm26, zmm27
  19b  add rdi, 20h
  19f  add rsi, 0C0h
- 1a6  cmp rdi, r9
+ 1a6  cmp rdi, rax
  1a9  jne 00000000000000C0h
  1af  vpxord xmm24, xmm24, xmm24
  1b5  vmaxps zmm0, zmm0, zmm24
