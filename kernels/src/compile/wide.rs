@@ -6,8 +6,9 @@ mod listing;
 
 use super::cranelift_isa;
 use crate::codegen;
+use crate::cost;
 use crate::plan::Plan;
-use crate::schedule::Schedule;
+use crate::schedule::{CheckedSchedule, Schedule};
 use crate::target::{Isa, Target};
 use crate::workload::Workload;
 
@@ -18,13 +19,20 @@ const TILES: [(Isa, [(u8, u8); 3]); 2] =
 /// Input channels per step of the reduction loop.
 const UNROLL: usize = 2;
 
-fn compile(workload: &str, schedule: &str, target: &Target) -> Vec<clif_wide::Code> {
-    let workload: Workload = workload.parse().expect("a workload");
-    let schedule: Schedule = schedule.parse().expect("a schedule");
-    let checked = schedule.check(&workload, target).expect("a legal schedule");
+/// Blocks whose default schedules are of all families, with and without edges and rests.
+const BLOCKS: [&str; 6] = [
+    "f32 nchw 1x32x112x112 dw:3x3,p1,bias,relu6 pw:64,bias,relu6",
+    "f32 nchw 1x96x112x112 dw:3x3,s2,p1,bias,relu6 pw:24,bias",
+    "f32 nchw 1x240x28x28 dw:5x5,p2,bias,relu6 pw:40,bias,residual",
+    "f32 nchw 1x512x14x14 dw:3x3,p1,bias,relu pw:512,bias,relu",
+    "f32 nhwc 1x144x56x56 dw:3x3,p1,bias,relu6 pw:24,bias,residual",
+    "f32 nhwc 1x1024x7x7 dw:3x3,p1,bias,relu pw:1024,bias,relu",
+];
+
+fn compile(schedule: &CheckedSchedule) -> Vec<clif_wide::Code> {
     let host = cranelift_isa(Target::host().isa).expect("Cranelift knows this machine");
-    let isa = target.isa.wide().expect("an instruction set of the wide backend");
-    let functions = codegen::lower(&Plan::new(&checked), host.frontend_config());
+    let isa = schedule.target().isa.wide().expect("an instruction set of the wide backend");
+    let functions = codegen::lower(&Plan::new(schedule), host.frontend_config());
     let mut context = clif_wide::Context::checked();
     let compile = |function| clif_wide::compile(function, isa, &mut context).expect("it compiles");
     functions.iter().map(compile).collect()
@@ -32,6 +40,8 @@ fn compile(workload: &str, schedule: &str, target: &Target) -> Vec<clif_wide::Co
 
 #[test]
 fn loops_of_pointwise_tiles_have_no_moves_and_no_spills() {
+    let workload = "f32 nchw 1x256x14x14 pw:256,bias,relu6";
+    let workload: Workload = workload.parse().expect("a workload");
     for (isa, tiles) in TILES {
         let target = Target::of(isa);
         for (broadcasts, vectors) in tiles {
@@ -40,8 +50,9 @@ fn loops_of_pointwise_tiles_have_no_moves_and_no_spills() {
                  channels_outer",
                 target.lanes
             );
-            let kernel = compile("f32 nchw 1x256x14x14 pw:256,bias,relu6", &schedule, &target);
-            for code in kernel {
+            let parsed: Schedule = schedule.parse().expect("a schedule");
+            let checked = parsed.check(&workload, &target).expect("a legal schedule");
+            for code in compile(&checked) {
                 let text = format!("{isa} {schedule}\n{}", listing::disassembly(&code));
                 let loops = listing::innermost_loops(&code);
                 let fmas: Vec<usize> = loops.iter().map(|l| listing::multiply_adds(l)).collect();
@@ -58,4 +69,27 @@ fn loops_of_pointwise_tiles_have_no_moves_and_no_spills() {
             }
         }
     }
+}
+
+/// Whatever does not fit the registers is stored and loaded outside of the loops that do the work.
+#[test]
+fn innermost_loops_of_default_schedules_touch_no_frame() {
+    let (mut loops, mut spilled) = (0, 0);
+    for line in BLOCKS {
+        let workload: Workload = line.parse().expect("a workload");
+        for (isa, _) in TILES {
+            let schedule = cost::default_schedule(&workload, &Target::of(isa), 1);
+            for code in compile(&schedule) {
+                let text =
+                    format!("{workload} {}\n{}", schedule.schedule(), listing::disassembly(&code));
+                spilled += usize::from(code.stats.spills > 0);
+                for body in listing::innermost_loops(&code) {
+                    loops += 1;
+                    assert!(!body.iter().any(listing::touches_frame), "{text}");
+                }
+            }
+        }
+    }
+    assert!(loops > 20, "{loops} loops");
+    assert!(spilled > 5, "{spilled} functions had too few registers");
 }
