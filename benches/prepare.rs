@@ -32,7 +32,9 @@ struct Block {
 
 /// What preparing a block takes.
 struct Figure {
-    all_us: f64,
+    median_us: f64,
+    /// The least, as beside a neighbour that is quiet for a moment.
+    min_us: f64,
     lookup_us: f64,
     name: String,
 }
@@ -138,25 +140,38 @@ fn figure(dispatcher: &Dispatcher, block: &Block) -> Figure {
     });
     let Ok(all) = all;
     let lookup = measure::time_block(MEASUREMENT / 50, lookup).expect("every block has a record");
-    Figure { all_us: all.median_us, lookup_us: lookup.median_us, name: block.name.clone() }
+    Figure {
+        median_us: all.median_us,
+        min_us: all.min_us,
+        lookup_us: lookup.median_us,
+        name: block.name.clone(),
+    }
 }
 
-/// Median, worst and what is beyond a millisecond, in words.
-fn summary(what: &str, mut figures: Vec<Figure>) -> String {
-    figures.sort_by(|one, other| one.all_us.total_cmp(&other.all_us));
-    let (Some(worst), Some(middle)) = (figures.last(), figures.get(figures.len() / 2)) else {
+/// How blocks are distributed by their medians and by their least times, in words.
+fn summary(what: &str, figures: Vec<Figure>) -> String {
+    if figures.is_empty() {
         return String::new();
-    };
-    let beyond = figures.iter().filter(|figure| figure.all_us > 1000.0).count();
+    }
+    let lookups_us: Vec<f64> = figures.iter().map(|figure| figure.lookup_us).collect();
     format!(
-        "{what}: median {:.0} us, of which {:.1} us to look up, worst {:.0} us ({}), {beyond} of {} \
-         beyond 1 ms",
-        middle.all_us,
-        middle.lookup_us,
-        worst.all_us,
-        worst.name,
-        figures.len()
+        "{what}: {}, {:.1} us of it to look up; in the quietest moments {}",
+        distribution(&figures, |figure| figure.median_us),
+        measure::median(&lookups_us),
+        distribution(&figures, |figure| figure.min_us),
     )
+}
+
+/// Median, worst and what is beyond a millisecond.
+fn distribution(figures: &[Figure], time_us: impl Fn(&Figure) -> f64) -> String {
+    let times_us: Vec<f64> = figures.iter().map(&time_us).collect();
+    let worst = figures.iter().max_by(|one, other| time_us(one).total_cmp(&time_us(other)));
+    let worst = worst.map_or_else(String::new, |worst| {
+        format!("worst {:.0} us ({}), ", time_us(worst), worst.name)
+    });
+    let beyond = times_us.iter().filter(|time_us| **time_us > 1000.0).count();
+    let median_us = measure::median(&times_us);
+    format!("median {median_us:.0} us, {worst}{beyond} of {} beyond 1 ms", figures.len())
 }
 
 /// A database as a file holds it, with a record of the default schedule for each block.
