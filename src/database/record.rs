@@ -72,8 +72,8 @@ pub struct RunnerUp {
 pub struct Provenance {
     /// Version of the tuner.
     pub version: String,
-    /// [`CODE_GENERATION`](dsconv_kernels::CODE_GENERATION) of the tuner; 0 where the file does not
-    /// tell.
+    /// [`CODE_GENERATION`](dsconv_kernels::CODE_GENERATION) of the tuner, or of who found that the
+    /// schedule still leads; 0 where the file does not tell.
     #[serde(default, skip_serializing_if = "is_untold")]
     pub code_generation: u32,
     /// Strategy of the search.
@@ -127,8 +127,8 @@ impl Provenance {
 }
 
 impl Record {
-    /// Whether it was tuned with the code that this version generates. The schedule of any other
-    /// record may run all the same, but is not known to be the fastest.
+    /// Whether it was tuned with the code that this version generates, or found to lead with it, too.
+    /// The schedule of any other record may run all the same, but is not known to be the fastest.
     pub fn is_current(&self) -> bool {
         self.provenance.code_generation == CODE_GENERATION
     }

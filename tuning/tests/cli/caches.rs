@@ -55,6 +55,10 @@ fn medians(path: &Path) -> Vec<(usize, f64)> {
     records.map(|it| (it.workload.height(), it.measurement.median_us)).collect()
 }
 
+/// Far slower than any default.
+const SLOW: &str = "pixels fused rows t1 dw:l4,r1,v1,memory,narrow,copied \
+                    pw:l4,b1,v1,u1,narrow,panels,channels_outer";
+
 #[test]
 fn verify_tells_what_is_faster_slower_broken_and_not_to_be_checked() {
     let sandbox = Sandbox::new();
@@ -110,6 +114,49 @@ fn verify_times_nothing_of_another_cpu_and_tells_old_code_and_damage() {
     fs::write(sandbox.path("c.toml"), format!("{text}\n[[record]]\nisa = 1\n")).expect("a file");
     sandbox.autotune("verify c.toml").fails(1, &["warning: c.toml:", "one part is unreadable"]);
     sandbox.autotune("verify none.toml").fails(1, &["none.toml: cannot be read"]);
+}
+
+#[test]
+fn verify_renews_records_of_other_code_that_still_lead() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("c.toml");
+    let old = |channels: usize, schedule: Option<&str>| {
+        let workload = format!("f32 nchw 1x{channels}x28x28 dw:3x3,p1,bias,relu pw:64,bias,relu");
+        let mut record = records::unmeasured(workload.parse().expect("text"), 1e6);
+        if let Some(schedule) = schedule {
+            record.schedule = schedule.parse().expect("text");
+        }
+        record.provenance.code_generation -= 1;
+        record
+    };
+    // One is far behind the default, one is the default, one is slower than it says.
+    let mut third = old(96, None);
+    third.measurement.median_us = 0.001;
+    write(&file, CpuModel::host(), [old(32, Some(SLOW)), old(64, None), third]);
+    let are_current = || -> Vec<bool> {
+        let loaded = Database::load(&file).expect("a cache");
+        loaded.database.records().map(Record::is_current).collect()
+    };
+    let verify = |flags: &str| sandbox.autotune(&format!("verify c.toml --budget 20ms {flags}"));
+    let text = verify("").stdout;
+    assert!(text.contains("3 records tuned with generated code of another version"), "{text}");
+    assert_eq!(are_current(), [false, false, false]);
+    let ended = verify("--renew");
+    assert!(ended.stdout.contains("1 record of other code renewed"), "{ended:#?}");
+    let left = "2 records tuned with generated code of another version";
+    assert!(ended.stdout.contains(left), "{ended:#?}");
+    ended.fails(3, &["1 record slower than recorded"]);
+    assert_eq!(are_current(), [false, true, false]);
+    let times_us: Vec<f64> = medians(&file).into_iter().map(|(_, median_us)| median_us).collect();
+    assert!(times_us[1] < 1e5, "{times_us:?}");
+    assert_eq!([times_us[0], times_us[2]], [1e6, 0.001]);
+    let json: serde_json::Value =
+        serde_json::from_str(&verify("--renew --json").stdout).expect("one object");
+    assert_eq!(json["renewed"], 0);
+
+    write(&file, other_cpu(), [old(64, None)]);
+    verify("--renew").fails(1, &["--renew times records on the CPU", "other-1-2-3"]);
+    verify("--renew --no-timing").fails(2, &["--no-timing"]);
 }
 
 #[test]
@@ -272,9 +319,7 @@ fn import_replaces_a_record_only_where_the_other_is_faster_here() {
         "f32 nchw 1x64x28x28 dw:3x3,p1,bias,relu pw:64,bias,relu".parse().expect("text");
     let target = cpu::host_target();
     let fast = *cost::default_schedule(&workload, &target, 1).schedule();
-    let slow = "pixels fused rows t1 dw:l4,r1,v1,memory,narrow,copied \
-                pw:l4,b1,v1,u1,narrow,panels,channels_outer";
-    let slow: Schedule = slow.parse().expect("text");
+    let slow: Schedule = SLOW.parse().expect("text");
     slow.check(&workload, &target).expect("a legal schedule");
     let of = |schedule, median_us| Record { workload, schedule, ..record(11, median_us) };
     // What the records claim does not matter, in neither direction.

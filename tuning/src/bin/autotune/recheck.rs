@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use dsconv::cpu::{self, CpuModel};
-use dsconv::{Isa, Measurement, Record, RunnerUp, Schedule, Target, Workload, cost};
+use dsconv::{
+    CODE_GENERATION, Isa, Measurement, Record, RunnerUp, Schedule, Target, Workload, cost,
+};
 use dsconv_tuning::bench::{HostBench, Prepared};
 
 /// More than the blocks of networks need; a bound on what a file can make this command allocate.
@@ -14,9 +16,9 @@ const MOST_FLOPS: u64 = 20_000_000_000;
 /// Seeds of the data that every schedule is compared with the reference on.
 const SEEDS: [u64; 2] = [0, 1];
 
-/// Turns that two records take in a contest.
+/// Turns that schedules take when they are compared.
 const ROUNDS: u32 = 4;
-/// Part of the present record's time that a challenger must stay below: less is noise.
+/// Part of another's time that a schedule must stay below to be faster: less is noise.
 const LEAST_GAIN: f64 = 0.99;
 
 /// What became of a record.
@@ -55,16 +57,11 @@ pub(crate) fn contest(
         return Ok(None);
     }
     let mut proof = Proof::of(challenger)?;
-    let mut best = [f64::INFINITY; 2];
-    for _ in 0..ROUNDS {
-        for (best, schedule) in best.iter_mut().zip([present.schedule, challenger.schedule]) {
-            if let Some(time) = proof.time(schedule, budget / ROUNDS) {
-                *best = best.min(time.median_us);
-            }
-        }
-    }
-    let [present_us, challenger_us] = best;
-    let wins = challenger_us < LEAST_GAIN * present_us;
+    let times = proof.in_turn(&[present.schedule, challenger.schedule], budget);
+    let wins = match times[..] {
+        [Some(present), Some(challenger)] => challenger.median_us < LEAST_GAIN * present.median_us,
+        _ => false,
+    };
     Ok(wins.then(|| proof.remeasured(challenger, budget)))
 }
 
@@ -120,21 +117,48 @@ impl Proof {
         last.ok_or_else(|| "no data".to_owned())
     }
 
-    /// A record of the workload with times of this machine.
+    /// A record of the workload with times of this machine, and of the code that is generated now:
+    /// it counts as tuned with that where its schedule still leads.
     fn remeasured(&mut self, record: &Record, budget: Duration) -> Record {
-        let Some(measurement) = self.time(record.schedule, budget) else {
-            return record.clone();
-        };
-        let mut measured = Record { measurement, ..record.clone() };
-        let default = cost::default_schedule(&record.workload, &self.target, self.threads);
-        if let Some(time) = self.time(*default.schedule(), budget) {
-            measured.provenance.default_us = time.median_us;
+        let default =
+            *cost::default_schedule(&record.workload, &self.target, self.threads).schedule();
+        let runner_up = record.runner_up.map(|runner_up| runner_up.schedule);
+        let mut schedules = vec![record.schedule, default];
+        schedules.extend(runner_up);
+        let times = self.in_turn(&schedules, budget);
+        let [Some(own), ref rivals @ ..] = times[..] else { return record.clone() };
+
+        let mut measured = Record { measurement: own, ..record.clone() };
+        if let Some(Some(default)) = rivals.first() {
+            measured.provenance.default_us = default.median_us;
         }
-        measured.runner_up = record.runner_up.and_then(|RunnerUp { schedule, .. }| {
-            let time = self.time(schedule, budget)?;
-            Some(RunnerUp { schedule, median_us: time.median_us })
-        });
+        measured.runner_up = runner_up
+            .zip(rivals.get(1).copied().flatten())
+            .map(|(schedule, time)| RunnerUp { schedule, median_us: time.median_us });
+        let leads = |(schedule, rival): (&Schedule, &Option<Measurement>)| {
+            *schedule == record.schedule
+                || rival.is_none_or(|rival| rival.median_us > LEAST_GAIN * own.median_us)
+        };
+        if schedules[1..].iter().zip(rivals).all(leads) {
+            measured.provenance.code_generation = CODE_GENERATION;
+        }
         measured
+    }
+
+    /// Times schedules in turn, so that a busy moment meets all of them, for so long each: of each
+    /// the best turn.
+    fn in_turn(&mut self, schedules: &[Schedule], budget: Duration) -> Vec<Option<Measurement>> {
+        let mut best: Vec<Option<Measurement>> = vec![None; schedules.len()];
+        for _ in 0..ROUNDS {
+            for (best, schedule) in best.iter_mut().zip(schedules) {
+                let time = self.time(*schedule, budget / ROUNDS);
+                *best = [*best, time]
+                    .into_iter()
+                    .flatten()
+                    .min_by(|one, other| one.median_us.total_cmp(&other.median_us));
+            }
+        }
+        best
     }
 
     /// Times a schedule; `None` where it is not sound, or where there are too few cores.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use dsconv::cpu::CpuModel;
-use dsconv::{CODE_GENERATION, Isa, Objective, Record};
+use dsconv::{CODE_GENERATION, Database, Isa, MergePolicy, Objective, Record};
 use serde::Serialize;
 
 use crate::args::{self, parse_budget};
@@ -41,6 +41,12 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     no_timing: bool,
 
+    /// Times records that were tuned with generated code of another version beside the default and
+    /// their runners-up; those that are no slower and still lead count as tuned with the code of now,
+    /// with its times
+    #[arg(long, conflicts_with = "no_timing")]
+    renew: bool,
+
     /// Prints one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -53,6 +59,9 @@ struct VerifyReport {
     cpu: String,
     timed: bool,
     unreadable: usize,
+    /// Records of other code that are as fast and lead with the code of now, too, and were written with
+    /// its times.
+    renewed: usize,
     records: Vec<Verified>,
 }
 
@@ -70,7 +79,7 @@ struct Verified {
     now_us: Option<f64>,
     #[serde(flatten)]
     change: Option<Change>,
-    /// Whether it was tuned with the code that this version generates.
+    /// Whether it counts as tuned with the code that this version generates.
     is_current: bool,
 }
 
@@ -96,20 +105,41 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         let (theirs, ours) = (cpu.file_stem(), host.file_stem());
         eprintln!("note: tuned on {theirs}, this is {ours}: times do not compare, none is taken");
     }
+    if args.renew && !is_own {
+        let (theirs, ours) = (cpu.file_stem(), host.file_stem());
+        return Err(Failure::Failed(format!(
+            "--renew times records on the CPU that they are for: {theirs}, this is {ours}"
+        )));
+    }
     let budget = (is_own && !args.no_timing).then_some(args.budget);
+    let mut renewed = Database::new(cpu.clone());
     let mut report = VerifyReport {
         cache: path.display().to_string(),
         cpu: cpu.file_stem(),
         timed: budget.is_some(),
         unreadable,
+        renewed: 0,
         records: Vec::new(),
     };
     for record in database.records() {
-        let verified = Verified::of(record, budget, args.tolerance);
+        let mut verified = Verified::of(record, budget, args.tolerance);
+        if args.renew
+            && !verified.is_current
+            && matches!(verified.outcome, Outcome::Ok | Outcome::Faster)
+            && let Ok(record) = recheck::remeasured(record, args.budget)
+            && record.is_current()
+        {
+            verified.is_current = true;
+            renewed.insert(record);
+        }
         if !args.json {
             output::print(&verified.line())?;
         }
         report.records.push(verified);
+    }
+    if !renewed.is_empty() {
+        renewed.commit_by(&path, MergePolicy::Replace)?;
+        report.renewed = renewed.len();
     }
     if args.json {
         output::print_json(&report)?;
@@ -205,11 +235,17 @@ impl VerifyReport {
             }
         }
         text.push('\n');
+        if self.renewed > 0 {
+            text.push_str(&format!(
+                "{} of other code renewed: with that of now they are as fast and still lead\n",
+                records(self.renewed)
+            ));
+        }
         let old = self.records.iter().filter(|it| !it.is_current).count();
         if old > 0 {
             text.push_str(&format!(
                 "{} tuned with generated code of another version (now {CODE_GENERATION}): sound, \
-                 but maybe no longer the fastest; tune again\n",
+                 but maybe no longer the fastest; try --renew, or tune again\n",
                 records(old)
             ));
         }
