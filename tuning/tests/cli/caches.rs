@@ -147,9 +147,7 @@ fn verify_renews_records_of_other_code_that_still_lead() {
     assert!(ended.stdout.contains(left), "{ended:#?}");
     ended.fails(3, &["1 record slower than recorded"]);
     assert_eq!(are_current(), [false, true, false]);
-    let times_us: Vec<f64> = medians(&file).into_iter().map(|(_, median_us)| median_us).collect();
-    assert!(times_us[1] < 1e5, "{times_us:?}");
-    assert_eq!([times_us[0], times_us[2]], [1e6, 0.001]);
+    assert_eq!(medians(&file), [(28, 1e6), (28, 1e6), (28, 0.001)]);
     let json: serde_json::Value =
         serde_json::from_str(&verify("--renew --json").stdout).expect("one object");
     assert_eq!(json["renewed"], 0);

@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use dsconv::cpu::{self, CpuModel};
-use dsconv::{
-    CODE_GENERATION, Isa, Measurement, Record, RunnerUp, Schedule, Target, Workload, cost,
-};
+use dsconv::{Isa, Measurement, Record, RunnerUp, Schedule, Target, Workload, cost};
 use dsconv_tuning::bench::{HostBench, Prepared};
 
 /// More than the blocks of networks need; a bound on what a file can make this command allocate.
@@ -44,6 +42,20 @@ pub(crate) fn recheck(record: &Record, budget: Option<Duration>) -> Fate {
 /// cannot be taken stay as they are.
 pub(crate) fn remeasured(record: &Record, budget: Duration) -> Result<Record, Fate> {
     Ok(Proof::of(record)?.remeasured(record, budget))
+}
+
+/// Whether a record's schedule is no slower than the untuned default and the runner-up, all three
+/// timed in turn.
+pub(crate) fn leads(record: &Record, budget: Duration) -> Result<bool, Fate> {
+    let mut proof = Proof::of(record)?;
+    let default = cost::default_schedule(&record.workload, &proof.target, proof.threads);
+    let rivals = [Some(*default.schedule()), record.runner_up.map(|rival| rival.schedule)];
+    let rivals = rivals.into_iter().flatten().filter(|rival| *rival != record.schedule);
+    let schedules: Vec<Schedule> = std::iter::once(record.schedule).chain(rivals).collect();
+    let times = proof.in_turn(&schedules, budget);
+    let [Some(own), ref rivals @ ..] = times[..] else { return Ok(false) };
+    let mut rivals = rivals.iter().flatten();
+    Ok(rivals.all(|rival| rival.median_us > LEAST_GAIN * own.median_us))
 }
 
 /// Lets a record compete with the one that would have to go: both are timed in turn, so that a busy
@@ -117,31 +129,20 @@ impl Proof {
         last.ok_or_else(|| "no data".to_owned())
     }
 
-    /// A record of the workload with times of this machine, and of the code that is generated now:
-    /// it counts as tuned with that where its schedule still leads.
+    /// A record of the workload with times of this machine.
     fn remeasured(&mut self, record: &Record, budget: Duration) -> Record {
-        let default =
-            *cost::default_schedule(&record.workload, &self.target, self.threads).schedule();
-        let runner_up = record.runner_up.map(|runner_up| runner_up.schedule);
-        let mut schedules = vec![record.schedule, default];
-        schedules.extend(runner_up);
-        let times = self.in_turn(&schedules, budget);
-        let [Some(own), ref rivals @ ..] = times[..] else { return record.clone() };
-
-        let mut measured = Record { measurement: own, ..record.clone() };
-        if let Some(Some(default)) = rivals.first() {
-            measured.provenance.default_us = default.median_us;
-        }
-        measured.runner_up = runner_up
-            .zip(rivals.get(1).copied().flatten())
-            .map(|(schedule, time)| RunnerUp { schedule, median_us: time.median_us });
-        let leads = |(schedule, rival): (&Schedule, &Option<Measurement>)| {
-            *schedule == record.schedule
-                || rival.is_none_or(|rival| rival.median_us > LEAST_GAIN * own.median_us)
+        let Some(measurement) = self.time(record.schedule, budget) else {
+            return record.clone();
         };
-        if schedules[1..].iter().zip(rivals).all(leads) {
-            measured.provenance.code_generation = CODE_GENERATION;
+        let mut measured = Record { measurement, ..record.clone() };
+        let default = cost::default_schedule(&record.workload, &self.target, self.threads);
+        if let Some(time) = self.time(*default.schedule(), budget) {
+            measured.provenance.default_us = time.median_us;
         }
+        measured.runner_up = record.runner_up.and_then(|RunnerUp { schedule, .. }| {
+            let time = self.time(schedule, budget)?;
+            Some(RunnerUp { schedule, median_us: time.median_us })
+        });
         measured
     }
 

@@ -42,8 +42,7 @@ pub(crate) struct VerifyArgs {
     no_timing: bool,
 
     /// Times records that were tuned with generated code of another version beside the default and
-    /// their runners-up; those that are no slower and still lead count as tuned with the code of now,
-    /// with its times
+    /// their runners-up: those that are no slower than recorded and still lead are current again
     #[arg(long, conflicts_with = "no_timing")]
     renew: bool,
 
@@ -59,8 +58,7 @@ struct VerifyReport {
     cpu: String,
     timed: bool,
     unreadable: usize,
-    /// Records of other code that are as fast and lead with the code of now, too, and were written with
-    /// its times.
+    /// Records of other code that are as fast and lead with that of now, too, and were written as its.
     renewed: usize,
     records: Vec<Verified>,
 }
@@ -123,14 +121,11 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     };
     for record in database.records() {
         let mut verified = Verified::of(record, budget, args.tolerance);
-        if args.renew
-            && !verified.is_current
-            && matches!(verified.outcome, Outcome::Ok | Outcome::Faster)
-            && let Ok(record) = recheck::remeasured(record, args.budget)
-            && record.is_current()
-        {
-            verified.is_current = true;
+        if args.renew && verified.is_to_renew() && recheck::leads(record, args.budget) == Ok(true) {
+            let mut record = record.clone();
+            record.provenance.code_generation = CODE_GENERATION;
             renewed.insert(record);
+            verified.is_current = true;
         }
         if !args.json {
             output::print(&verified.line())?;
@@ -191,6 +186,11 @@ impl Verified {
             }
         }
         verified
+    }
+
+    /// Whether its times are of other code and still hold.
+    fn is_to_renew(&self) -> bool {
+        !self.is_current && matches!(self.outcome, Outcome::Ok | Outcome::Faster)
     }
 
     /// One line: outcome, times, workload.
