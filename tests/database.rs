@@ -327,6 +327,17 @@ fn a_policy_decides_between_records_of_the_same_key() {
     }
     assert_eq!(merged(MergePolicy::Best, &at(1.0, early), &at(1.0, late)), at(1.0, late));
     assert_eq!(merged(MergePolicy::Newest, &at(2.0, late), &at(1.0, late)), at(1.0, late));
+    let mut renewed = at(1.0, late);
+    renewed.provenance.code_generation += 1;
+    for policy in [MergePolicy::Best, MergePolicy::Newest] {
+        for [one, other] in [[&renewed, &at(1.0, late)], [&at(1.0, late), &renewed]] {
+            assert_eq!(merged(policy, one, other), renewed);
+        }
+        assert_eq!(
+            merged(policy, &renewed, &at(0.5, "2027-01-01T00:00:00Z")).measurement.median_us,
+            0.5
+        );
+    }
 }
 
 #[test]

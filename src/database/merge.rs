@@ -11,10 +11,10 @@ pub enum MergePolicy {
     /// The one that is added.
     #[default]
     Replace,
-    /// The one with the lower median; of equals, the newer one.
+    /// The one with the lower median; of equals, the newer one, then that of later generated code.
     Best,
-    /// The one with the later date; of equals, the one with the lower median. A date that is not
-    /// of the form `2026-01-02T03:04:05Z` counts as the oldest.
+    /// The one with the later date; of equals, the one with the lower median, then that of later
+    /// generated code. A date that is not of the form `2026-01-02T03:04:05Z` counts as the oldest.
     Newest,
 }
 
@@ -45,10 +45,13 @@ impl MergePolicy {
     pub(super) fn prefers(self, added: &Record, present: &Record) -> bool {
         let faster = || present.measurement.median_us.total_cmp(&added.measurement.median_us);
         let newer = || added.provenance.sortable_date().cmp(&present.provenance.sortable_date());
-        match self {
-            Self::Replace => true,
-            Self::Best => faster().then_with(newer) == Ordering::Greater,
-            Self::Newest => newer().then_with(faster) == Ordering::Greater,
-        }
+        let [added_code, present_code] =
+            [added, present].map(|record| record.provenance.code_generation);
+        let order = match self {
+            Self::Replace => return true,
+            Self::Best => faster().then_with(newer),
+            Self::Newest => newer().then_with(faster),
+        };
+        order.then(added_code.cmp(&present_code)) == Ordering::Greater
     }
 }

@@ -133,8 +133,8 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         report.records.push(verified);
     }
     if !renewed.is_empty() {
-        renewed.commit_by(&path, MergePolicy::Replace)?;
-        report.renewed = renewed.len();
+        // What another process has tuned meanwhile is newer, and stays.
+        report.renewed = renewed.commit_by(&path, MergePolicy::Newest)?.replaced;
     }
     if args.json {
         output::print_json(&report)?;
