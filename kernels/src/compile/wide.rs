@@ -19,7 +19,7 @@ const TILES: [(Isa, [(u8, u8); 3]); 2] =
 /// Input channels per step of the reduction loop.
 const UNROLL: usize = 2;
 
-/// Blocks whose default schedules are of all families, with and without edges and rests.
+/// Blocks of both layouts, with small and large kernels and planes, strides and a residual.
 const BLOCKS: [&str; 6] = [
     "f32 nchw 1x32x112x112 dw:3x3,p1,bias,relu6 pw:64,bias,relu6",
     "f32 nchw 1x96x112x112 dw:3x3,s2,p1,bias,relu6 pw:24,bias",

@@ -6,8 +6,8 @@
 //!
 //! Where its vectors fit the registers, which the generator of kernels sees to, a function takes a walk
 //! for its vectors ([`vectors`]) and one for its integers ([`integers`]). regalloc2 finds as good
-//! registers by trial, bundle by bundle, and took most of the time of a compilation; it is left the
-//! functions whose vectors do not fit.
+//! registers by trial, bundle by bundle: for the integers alone it took more than a quarter of the time of a
+//! compilation. It is left the functions whose vectors do not fit.
 
 mod integers;
 mod liveness;

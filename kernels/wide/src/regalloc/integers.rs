@@ -10,12 +10,14 @@
 //! block, each is given the moves and loads from what it left to what the block begins with; critical
 //! edges have blocks of their own, so there is a place for them.
 
+mod choice;
+
 use super::liveness::Liveness;
 use super::{gpr, int, moves};
 use crate::vcode::VCode;
 use regalloc2::{
     Allocation, Edit, Inst, Operand, OperandConstraint, OperandKind, OperandPos, ProgPoint,
-    RegClass, SpillSlot, VReg,
+    RegClass, SpillSlot,
 };
 use std::ops::RangeInclusive;
 
@@ -66,7 +68,7 @@ impl Integers {
         let mut walk = Walk {
             vcode,
             liveness,
-            loops: loops(vcode),
+            loops: choice::loops(vcode),
             values: vec![ValueState::default(); vcode.virtual_registers],
             now: Registers::default(),
             entries: vec![Registers::default(); vcode.blocks.len()],
@@ -148,18 +150,6 @@ impl Default for ValueState {
     fn default() -> Self {
         Self { register: NONE, slot: NONE, wish: NONE, born: (NONE, NONE) }
     }
-}
-
-/// A value that a block may begin with; the first in order are the most wanted.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    /// Whether it has to wait for those that are needed in the loop, or that all ways bring along.
-    later: bool,
-    /// See [`Walk::next_use`].
-    next_use: usize,
-    /// Whether it is used in the loop, where the block begins one.
-    is_needed: bool,
-    value: usize,
 }
 
 /// A walk over a function.
@@ -261,50 +251,6 @@ impl<'c> Walk<'c> {
         self.entries[block] = self.now;
         self.wish_for(block);
         Some(())
-    }
-
-    /// The values that a block begins with that several ways lead to, besides its parameters, as
-    /// many as there is room for.
-    fn choose(&self, block: usize, exits: &[Registers], room: usize) -> Vec<usize> {
-        let own = self.loops.iter().find(|own| *own.start() == block);
-        // Values that only live through a loop get the registers that nothing in it needs.
-        let is_needed = |value: usize| {
-            own.is_none_or(|own| self.liveness.users(value).any(|user| own.contains(&user)))
-        };
-        let live_in: Vec<(bool, usize)> = self
-            .liveness
-            .live_in(block, RegClass::Int)
-            .map(|value| (is_needed(value), value))
-            .collect();
-        let through = live_in.iter().filter(|(is_needed, _)| !is_needed).count();
-        let blocks = own.cloned().unwrap_or(block..=block);
-        let pressure = blocks.map(|block| self.liveness.pressure(block)).max().unwrap_or(0);
-        let pressure = pressure.saturating_sub(through);
-        let fits = own.is_some() && pressure <= ORDER.len();
-        let mut beside = ORDER.len().saturating_sub(pressure);
-
-        let mut wanted: Vec<Candidate> = live_in
-            .into_iter()
-            .filter_map(|(is_needed, value)| {
-                let residences = exits.iter().filter(|exit| exit.of(value).is_some()).count();
-                if residences == 0 && !(is_needed && fits) {
-                    return None;
-                }
-                let later = if own.is_some() { !is_needed } else { residences < exits.len() };
-                let next_use = self.next_use(value, block, true);
-                Some(Candidate { later, next_use, is_needed, value })
-            })
-            .collect();
-        wanted.sort_unstable();
-        let mut chosen = Vec::new();
-        for candidate in wanted {
-            if chosen.len() == room || (!candidate.is_needed && beside == 0) {
-                break;
-            }
-            beside -= usize::from(!candidate.is_needed);
-            chosen.push(candidate.value);
-        }
-        chosen
     }
 
     /// What comes back to the head of a loop had better be in the registers that it began with.
@@ -497,54 +443,6 @@ impl<'c> Walk<'c> {
         }
     }
 
-    /// Frees the register of the value that is needed last from an instruction on.
-    fn evict(&mut self, block: usize, index: usize, taken: u32) -> Option<u32> {
-        let data = &self.vcode.blocks[block];
-        let candidates = self.now.in_use & !taken;
-        let mut next = [0; 16];
-        let mut open = candidates;
-        let mut note = |value: VReg, place: usize| {
-            let register = self.values[value.vreg()].register;
-            if value.class() == RegClass::Int && register != NONE && open & 1 << register != 0 {
-                open &= !(1 << register);
-                next[register as usize] = place;
-            }
-        };
-        for place in index..data.insts.end {
-            for operand in self.vcode.operands(&self.vcode.insts[place]) {
-                if operand.kind() == OperandKind::Use {
-                    note(operand.vreg(), place);
-                }
-            }
-        }
-        for argument in data.arguments.iter().flatten() {
-            note(*argument, data.insts.end);
-        }
-        for register in bits(open) {
-            let value = self.now.values[register as usize] as usize;
-            next[register as usize] = self.next_use(value, block, false);
-        }
-        let last = bits(candidates).max_by_key(|register| next[*register as usize])?;
-        self.slot(self.now.values[last as usize] as usize);
-        self.drop(last);
-        Some(last)
-    }
-
-    /// Where a value is used next after a block, or from its start: an instruction's number, as if
-    /// the next round of a loop came right behind it.
-    fn next_use(&self, value: usize, block: usize, including: bool) -> usize {
-        let start = |block: usize| self.vcode.blocks[block].insts.start;
-        let later = |user: &usize| *user > block || including && *user == block;
-        let ahead = self.liveness.users(value).find(later).map(start);
-        let around = self.loops.iter().filter_map(|own| {
-            let lives = own.contains(&block) && !own.contains(&self.liveness.home(value));
-            let user = self.liveness.users(value).find(|user| lives && own.contains(user))?;
-            let length = self.vcode.blocks[*own.end()].insts.end - start(*own.start());
-            Some(start(user) + length)
-        });
-        around.chain(ahead).min().unwrap_or(usize::MAX)
-    }
-
     /// The slot of a value, which is stored from now on.
     fn slot(&mut self, value: usize) -> Allocation {
         let slot = &mut self.values[value].slot;
@@ -600,16 +498,6 @@ impl<'c> Walk<'c> {
         let put = |from, to| edits.push((point, step, Edit::Move { from, to }));
         moves::at_once(pending, aside, put);
     }
-}
-
-/// Loops, from the header to the last block that goes back to it; code lies in the order of emission.
-fn loops(vcode: &VCode) -> Vec<RangeInclusive<usize>> {
-    let blocks = 0..vcode.blocks.len();
-    let latch = |header: &usize| {
-        let before = vcode.blocks[*header].predecessors.iter().map(|before| before.index());
-        before.filter(|before| before >= header).max()
-    };
-    blocks.filter_map(|header| Some(header..=latch(&header)?)).collect()
 }
 
 /// An integer register by its number.
