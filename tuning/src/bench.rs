@@ -343,20 +343,24 @@ impl HostBench {
                 if is_crowded {
                     tries.move_on();
                 }
-                let was_alone = tries.wait(left.max(own));
+                let was_alone = tries.wait(own, left.max(own));
                 let waiting = began.elapsed();
                 let times = tries.sample(repeats);
-                (waiting, times, was_alone && tries.sibling.wait(own))
+                (waiting, times, was_alone && tries.sibling.wait(own, own))
             });
             self.patience.spend(if retake > 0 { began.elapsed() } else { waiting });
             let wakes = repeats.saturating_mul(self.threads as u64 - 1);
             let ns = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
             is_crowded = !is_undisturbed(elapsed, waited, wakes);
-            let sample = Sample { ns, is_quiet: is_alone && !is_crowded };
+            let looks_quiet = is_alone && !is_crowded;
+            let sample = Sample { ns, is_quiet: looks_quiet && self.sibling.stayed_away(elapsed) };
             if sample.is_quiet {
                 return sample;
             }
             taken = taken.or_less(sample);
+            if looks_quiet {
+                break;
+            }
         }
         taken
     }
@@ -420,14 +424,14 @@ impl Tries<'_> {
     }
 
     /// Waits until the calling thread has its core to itself, or another core that it moves on to, but no
-    /// longer than so long; whether it has.
-    fn wait(&mut self, patience: Duration) -> bool {
+    /// longer than so long; whether it has. Threads of its `own` may be awake for a while.
+    fn wait(&mut self, own: Duration, patience: Duration) -> bool {
         let start = Instant::now();
         loop {
             // Before the look, since a quiet moment is short; none is so long that they sleep again.
             self.units.wake();
             let left = patience.saturating_sub(start.elapsed());
-            if self.sibling.wait(left.min(LONGEST_STAY)) {
+            if self.sibling.wait(own, left.min(LONGEST_STAY)) {
                 return true;
             }
             if left.is_zero() {

@@ -8,6 +8,9 @@
 //! to 3.4, and a kernel of 86 us took just that; or it was 1.2 to 2.6, and the kernel took 97 to 126.
 //! Multiply-adds would tell less: two units of them are busy while half of the issue slots are free, and
 //! for that ratio the same kernel took 86 to 120 us where it was at its best.
+//!
+//! Looks before and after a sample tell nothing of its middle. Neighbours come and go within
+//! milliseconds, so a long sample was quiet only if nobody was seen for far longer than it took.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -28,12 +31,26 @@ const MOST_SLOWED: f64 = 1.15;
 const RESOLUTION: f64 = 200.0;
 const ACCIDENTS: u64 = 1_000;
 
+/// Length of a sample in the middle of which nobody comes and goes, mostly: the stretches that neighbours
+/// used a core for took half a millisecond to 46.
+const SHORT: Duration = Duration::from_millis(1);
+/// Times the length of a longer one for which nobody was seen until its end.
+const UNSEEN: u32 = 10;
+
 /// Looks at a core, and what it gave in the best of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sibling {
     /// Looks by the logarithm of the ratio.
     seen: BTreeMap<i32, u64>,
     looks: u64,
+    /// When somebody was seen last; before that, the first moment.
+    alone_since: Instant,
+}
+
+impl Default for Sibling {
+    fn default() -> Self {
+        Self { seen: BTreeMap::new(), looks: 0, alone_since: Instant::now() }
+    }
 }
 
 impl Sibling {
@@ -45,16 +62,26 @@ impl Sibling {
     }
 
     /// Waits until the calling thread has its core to itself, but no longer than so long; whether it has.
-    pub fn wait(&mut self, patience: Duration) -> bool {
+    /// For a time of its `own`, whoever is on the core may be a thread of this process.
+    pub fn wait(&mut self, own: Duration, patience: Duration) -> bool {
         let start = Instant::now();
         loop {
             if self.is_quiet() {
                 return true;
             }
+            if start.elapsed() >= own {
+                self.alone_since = Instant::now();
+            }
             if start.elapsed() >= patience {
                 return false;
             }
         }
+    }
+
+    /// Whether nobody came and went during a sample of this length that has just ended, if nobody was on
+    /// the core before and after it.
+    pub(crate) fn stayed_away(&self, sample: Duration) -> bool {
+        stayed_away(sample, self.alone_since.elapsed())
     }
 
     fn is_alone(&mut self, ratio: f64) -> bool {
@@ -82,6 +109,10 @@ impl Sibling {
         });
         best.map_or(0, |(step, _)| *step)
     }
+}
+
+fn stayed_away(sample: Duration, alone: Duration) -> bool {
+    sample <= SHORT || alone >= UNSEEN * sample
 }
 
 fn is_alone(step: i32, best: i32) -> bool {
@@ -170,10 +201,30 @@ mod tests {
 
     #[test]
     fn patience_ends() {
-        // No core was ever so free.
-        let mut sibling = Sibling { seen: BTreeMap::from([(i32::MAX / 2, 10)]), looks: 10 };
+        let mut sibling = never_so_free();
         let start = Instant::now();
-        assert!(!sibling.wait(Duration::from_millis(2)));
+        assert!(!sibling.wait(Duration::ZERO, Duration::from_millis(2)));
         assert!(start.elapsed() >= Duration::from_millis(2));
+    }
+
+    #[test]
+    fn who_is_seen_may_have_come_and_gone_during_long_samples_before() {
+        let ms = Duration::from_millis;
+        assert!(stayed_away(ms(1), ms(0)));
+        assert!(!stayed_away(ms(2), ms(19)) && stayed_away(ms(2), ms(20)));
+        assert!(!stayed_away(ms(30), ms(299)) && stayed_away(ms(30), ms(300)));
+
+        let mut sibling = never_so_free();
+        let before = sibling.alone_since;
+        sibling.wait(Duration::MAX, Duration::ZERO);
+        assert_eq!(sibling.alone_since, before, "a thread of this process");
+        sibling.wait(Duration::ZERO, Duration::ZERO);
+        assert!(sibling.alone_since > before);
+    }
+
+    /// Looks after which no core is free.
+    fn never_so_free() -> Sibling {
+        let seen = BTreeMap::from([(i32::MAX / 2, 10)]);
+        Sibling { seen, looks: 10, ..Sibling::default() }
     }
 }
