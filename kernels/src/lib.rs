@@ -33,7 +33,7 @@ pub mod testing;
 /// longer its times. Results never depend on it, and a schedule of any version may run when it
 /// passes [`Schedule::check`]; a record of another version is only no longer known to be the
 /// fastest.
-pub const CODE_GENERATION: u32 = 5;
+pub const CODE_GENERATION: u32 = 6;
 
 pub use activation::{Activation, Arithmetic, Finite, ParseActivationError, Scalar};
 pub use buffer::Buffer;

@@ -4,12 +4,17 @@
 #[path = "../../wide/tests/support/listing.rs"]
 mod listing;
 
+use clif_wide::Context;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
 use super::cranelift_isa;
 use crate::codegen;
 use crate::cost;
 use crate::plan::Plan;
 use crate::schedule::{CheckedSchedule, Schedule};
 use crate::target::{Isa, Target};
+use crate::testing::{self, Limits};
 use crate::workload::Workload;
 
 /// Register tiles that reach the FMA peak: broadcasts, vectors.
@@ -29,12 +34,14 @@ const BLOCKS: [&str; 6] = [
     "f32 nhwc 1x1024x7x7 dw:3x3,p1,bias,relu pw:1024,bias,relu",
 ];
 
-fn compile(schedule: &CheckedSchedule) -> Vec<clif_wide::Code> {
+/// Random kernels for each instruction set.
+const CASES: u64 = 300;
+
+fn compile(schedule: &CheckedSchedule, context: &mut Context) -> Vec<clif_wide::Code> {
     let host = cranelift_isa(Target::host().isa).expect("Cranelift knows this machine");
     let isa = schedule.target().isa.wide().expect("an instruction set of the wide backend");
     let functions = codegen::lower(&Plan::new(schedule), host.frontend_config());
-    let mut context = clif_wide::Context::checked();
-    let compile = |function| clif_wide::compile(function, isa, &mut context).expect("it compiles");
+    let compile = |function| clif_wide::compile(function, isa, context).expect("it compiles");
     functions.iter().map(compile).collect()
 }
 
@@ -52,7 +59,7 @@ fn loops_of_pointwise_tiles_have_no_moves_and_no_spills() {
             );
             let parsed: Schedule = schedule.parse().expect("a schedule");
             let checked = parsed.check(&workload, &target).expect("a legal schedule");
-            for code in compile(&checked) {
+            for code in compile(&checked, &mut Context::checked()) {
                 let text = format!("{isa} {schedule}\n{}", listing::disassembly(&code));
                 let loops = listing::innermost_loops(&code);
                 let fmas: Vec<usize> = loops.iter().map(|l| listing::multiply_adds(l)).collect();
@@ -79,7 +86,7 @@ fn innermost_loops_of_default_schedules_touch_no_frame() {
         let workload: Workload = line.parse().expect("a workload");
         for (isa, _) in TILES {
             let schedule = cost::default_schedule(&workload, &Target::of(isa), 1);
-            for code in compile(&schedule) {
+            for code in compile(&schedule, &mut Context::checked()) {
                 let text =
                     format!("{workload} {}\n{}", schedule.schedule(), listing::disassembly(&code));
                 spilled += usize::from(code.stats.spills > 0);
@@ -92,4 +99,23 @@ fn innermost_loops_of_default_schedules_touch_no_frame() {
     }
     assert!(loops > 20, "{loops} loops");
     assert!(spilled > 5, "{spilled} functions had too few registers");
+}
+
+/// A search for registers would take longer than all else, which users wait for.
+#[test]
+fn random_kernels_get_their_registers_in_a_walk() {
+    let mut spilled = 0;
+    for (isa, _) in TILES {
+        for seed in 0..CASES {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let workload = testing::random_workload(&mut rng, &Limits::default());
+            let schedule = testing::random_schedule(&mut rng, &workload, &Target::of(isa));
+            for code in compile(&schedule, &mut Context::new()) {
+                let text = || format!("{isa}, seed {seed}: {workload} | {}", schedule.schedule());
+                assert!(!code.stats.searched, "{}", text());
+                spilled += usize::from(code.stats.spills > 0);
+            }
+        }
+    }
+    assert!(spilled > CASES as usize / 10, "{spilled} functions had too few registers");
 }

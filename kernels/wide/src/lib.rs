@@ -163,6 +163,8 @@ pub struct Stats {
     pub reloads: usize,
     /// Moves between registers that the register allocator inserted.
     pub moves: usize,
+    /// Whether regalloc2 had to search for registers, which takes longer than all else together.
+    pub searched: bool,
 }
 
 /// Compiles a function.
@@ -176,7 +178,10 @@ pub struct Stats {
 pub fn compile(func: &Function, isa: Isa, context: &mut Context) -> Result<Code, Error> {
     let vcode = select::select(func, isa, std::mem::take(&mut context.vcode))?;
     let allocation = context.allocator.run(&vcode, isa, context.check)?;
-    let code = emit::emit(&vcode, allocation, isa, &mut context.encoder, context.check);
+    let mut code = emit::emit(&vcode, allocation, isa, &mut context.encoder, context.check);
+    if let Ok(code) = &mut code {
+        code.stats.searched = context.allocator.searched();
+    }
     context.vcode = vcode;
     code
 }

@@ -4,26 +4,28 @@
 //! operands; here is only the view of [`VCode`] as a regalloc2 function, the registers of the two
 //! instruction sets, and the check of the result.
 //!
-//! Where its vectors fit the registers, which the generator of kernels sees to, a function takes a walk
-//! for its vectors ([`vectors`]) and one for its integers ([`integers`]). regalloc2 finds as good
-//! registers by trial, bundle by bundle: for the integers alone it took more than a quarter of the time of a
-//! compilation. It is left the functions whose vectors do not fit.
+//! Registers are given in one [walk] over the code for each class. Where its vectors fit the registers,
+//! which the generator of kernels sees to but for a few epilogues, a function has its vectors
+//! [coloured](vectors) instead, so that each keeps one register for life. regalloc2 finds as good registers
+//! by trial, bundle by bundle: for the integers alone it took more than a quarter of the time of a
+//! compilation. It is left what the walk cannot do, such as a loop that carries more vectors than there are
+//! registers.
 
-mod integers;
 mod liveness;
 mod moves;
 mod vectors;
+mod walk;
 
 use crate::Isa;
 use crate::error::{Error, Result};
 use crate::vcode::{Op, VCode, Width};
-use integers::Integers;
 use liveness::Liveness;
 use regalloc2::{
     Algorithm, Block, Function, Inst, InstRange, MachineEnv, Operand, Output, PReg, PRegSet,
     RegClass, RegallocOptions, VReg,
 };
 use vectors::Vectors;
+use walk::{Assignment, Bank};
 
 /// Integer registers by their hardware numbers.
 pub(crate) mod gpr {
@@ -152,14 +154,16 @@ pub(crate) struct Allocator {
     vectors: Vectors,
     /// Registers that were found without regalloc2.
     output: Output,
+    /// Whether those that were found last are regalloc2's.
+    searched: bool,
 }
 
 impl Allocator {
     /// Assigns registers and spill slots. With `check`, the input is validated as SSA and the output
     /// by symbolic execution, that of regalloc2 and that of the walks.
     pub(crate) fn run(&mut self, vcode: &VCode, isa: Isa, check: bool) -> Result<&Output> {
-        let walked = self.walk(vcode, isa);
-        if walked && !check {
+        self.searched = !self.walk(vcode, isa);
+        if !self.searched && !check {
             return Ok(&self.output);
         }
         let machine = machine(isa, vcode.spill_width());
@@ -167,24 +171,37 @@ impl Allocator {
         if check {
             check_output(vcode, &machine, &self.memory.output)?;
         }
-        if !walked {
+        if self.searched {
             return Ok(&self.memory.output);
         }
         check_output(vcode, &machine, &self.output)?;
         Ok(&self.output)
     }
 
+    /// Whether the registers that were found last are regalloc2's.
+    pub(crate) fn searched(&self) -> bool {
+        self.searched
+    }
+
     /// Finds registers without regalloc2; false where that cannot be done.
     fn walk(&mut self, vcode: &VCode, isa: Isa) -> bool {
         self.liveness.find(vcode);
-        if !self.vectors.assign(vcode, &self.liveness, isa.vector_registers()) {
-            return false;
-        }
-        let Some(integers) = Integers::assign(vcode, &self.liveness) else {
+        let walk = |bank, frame_units| Assignment::find(vcode, &self.liveness, bank, frame_units);
+        let Some(integers) = walk(Bank::integers(), 0) else {
             return false;
         };
+        let registers = isa.vector_registers();
+        let mut spilling = None;
+        if !self.vectors.assign(vcode, &self.liveness, registers) {
+            let bank = Bank::vectors(registers, vcode.spillslot_size(RegClass::Float));
+            spilling = walk(bank, integers.frame_units());
+            if spilling.is_none() {
+                return false;
+            }
+        }
         let output = &mut self.output;
-        output.num_spillslots = integers.spill_slots();
+        let last = spilling.as_ref().unwrap_or(&integers);
+        output.num_spillslots = last.frame_units();
         output.allocs.clear();
         output.inst_alloc_offsets.clear();
         for inst in &vcode.insts {
@@ -193,12 +210,18 @@ impl Allocator {
             let operands = vcode.operands(inst).iter().enumerate();
             output.allocs.extend(operands.map(|(position, operand)| match operand.class() {
                 RegClass::Int => integers.register(first + position),
-                RegClass::Float | RegClass::Vector => self.vectors.register(first + position),
+                RegClass::Float | RegClass::Vector => match &spilling {
+                    Some(vectors) => vectors.register(first + position),
+                    None => self.vectors.register(first + position),
+                },
             }));
         }
         output.edits.clear();
         output.edits.extend(integers.edits());
-        output.edits.extend_from_slice(self.vectors.copies());
+        match &spilling {
+            Some(vectors) => output.edits.extend(vectors.edits()),
+            None => output.edits.extend_from_slice(self.vectors.copies()),
+        }
         output.edits.sort_by_key(|(point, _)| *point);
         true
     }

@@ -5,6 +5,8 @@ use regalloc2::{OperandConstraint, OperandKind, RegClass, VReg};
 
 /// No block.
 const NONE: u32 = u32::MAX;
+/// Classes of registers: integers and vectors.
+const CLASSES: usize = 2;
 
 /// See the module; the memory is kept from one function to the next.
 #[derive(Default)]
@@ -38,8 +40,8 @@ struct BlockLife {
     live_out: Vec<VReg>,
     /// The last values that were found live here, in and out.
     noted: [u32; 2],
-    /// The most integers that live at one place.
-    pressure: usize,
+    /// The most values of each class that live at one place.
+    pressure: [usize; CLASSES],
 }
 
 impl Liveness {
@@ -86,9 +88,9 @@ impl Liveness {
         of_class(&self.blocks[block].live_out, class)
     }
 
-    /// The most integers that live at one place of a block.
-    pub(super) fn pressure(&self, block: usize) -> usize {
-        self.blocks[block].pressure
+    /// The most values of a class that live at one place of a block.
+    pub(super) fn pressure(&self, block: usize, class: RegClass) -> usize {
+        self.blocks[block].pressure[class as usize]
     }
 
     /// The blocks that use a value without having defined it, in the order of emission.
@@ -185,7 +187,7 @@ impl Liveness {
     }
 
     /// Marks the last use of each value in each block where it dies, and definitions without use;
-    /// counts the integers that live at once.
+    /// counts the values of each class that live at once.
     fn find_deaths(&mut self, vcode: &VCode) {
         // From here on `noted` is the block at whose current place the value lives.
         self.values.iter_mut().for_each(|value| value.noted = NONE);
@@ -193,49 +195,53 @@ impl Liveness {
             let mark = number as u32;
             let values = &mut self.values;
             let own = &mut self.blocks[number];
-            let leaving = own.live_out.iter().chain(block.arguments.iter().flatten());
-            let mut integers = leaving.filter(|value| wake(values, **value, mark)).count();
-            own.pressure = integers;
+            let mut living = [0; CLASSES];
+            for value in own.live_out.iter().chain(block.arguments.iter().flatten()) {
+                living[value.class() as usize] += usize::from(wake(values, *value, mark));
+            }
+            own.pressure = living;
             for inst in vcode.insts[block.insts.clone()].iter().rev() {
                 let operands = vcode.operands(inst);
                 let first = vcode.first_operand(inst);
-                let mut unused = 0;
+                let mut unused = [0; CLASSES];
                 for (index, operand) in operands.iter().enumerate() {
                     if operand.kind() == OperandKind::Def {
                         let value = &mut values[operand.vreg().vreg()];
                         let dies = std::mem::replace(&mut value.noted, NONE) != mark;
                         self.dies[first + index] = dies;
-                        let is_integer = operand.class() == RegClass::Int;
-                        unused += usize::from(dies && is_integer);
-                        own.pressure = own.pressure.max(integers + unused);
-                        integers -= usize::from(!dies && is_integer);
-                    }
-                }
-                for (index, operand) in operands.iter().enumerate() {
-                    if operand.kind() == OperandKind::Use {
-                        let value = &mut values[operand.vreg().vreg()];
-                        self.dies[first + index] = value.noted != mark;
-                        integers += usize::from(wake(values, operand.vreg(), mark));
+                        let class = operand.class() as usize;
+                        unused[class] += usize::from(dies);
+                        own.pressure[class] =
+                            own.pressure[class].max(living[class] + unused[class]);
+                        living[class] -= usize::from(!dies);
                     }
                 }
                 // An input that lives on beside the result which overwrites it takes a copy.
-                let copies = operands.iter().filter(|operand| match operand.constraint() {
-                    OperandConstraint::Reuse(input) => {
-                        operand.class() == RegClass::Int && !self.dies[first + input]
+                let mut copies = unused;
+                for (index, operand) in operands.iter().enumerate() {
+                    if operand.kind() == OperandKind::Use {
+                        let dies = wake(values, operand.vreg(), mark);
+                        self.dies[first + index] = dies;
+                        living[operand.class() as usize] += usize::from(dies);
                     }
-                    _ => false,
-                });
-                own.pressure = own.pressure.max(integers + unused + copies.count());
+                }
+                for operand in operands {
+                    if let OperandConstraint::Reuse(input) = operand.constraint() {
+                        copies[operand.class() as usize] += usize::from(!self.dies[first + input]);
+                    }
+                }
+                for class in 0..CLASSES {
+                    let most = living[class] + copies[class];
+                    own.pressure[class] = own.pressure[class].max(most);
+                }
             }
         }
     }
 }
 
-/// Notes that a value lives at the current place of a block; says whether that is new and the value
-/// an integer.
+/// Notes that a value lives at the current place of a block; says whether that is new.
 fn wake(values: &mut [ValueLife], value: VReg, block: u32) -> bool {
-    let before = std::mem::replace(&mut values[value.vreg()].noted, block);
-    before != block && value.class() == RegClass::Int
+    std::mem::replace(&mut values[value.vreg()].noted, block) != block
 }
 
 fn of_class(values: &[VReg], class: RegClass) -> impl Iterator<Item = usize> + Clone + '_ {

@@ -1,9 +1,9 @@
 //! Who has a register: the values that are needed next. It decides how fast the code is, and never
 //! whether it is right.
 
-use super::{NONE, ORDER, Registers, Walk, bits};
+use super::{NONE, Registers, Walk, bits};
 use crate::vcode::VCode;
-use regalloc2::{OperandKind, RegClass, VReg};
+use regalloc2::{OperandKind, VReg};
 use std::ops::RangeInclusive;
 
 /// A value that a block may begin with; the first in order are the most wanted.
@@ -29,15 +29,16 @@ impl Walk<'_> {
         };
         let live_in: Vec<(bool, usize)> = self
             .liveness
-            .live_in(block, RegClass::Int)
+            .live_in(block, self.bank.class)
             .map(|value| (is_needed(value), value))
             .collect();
         let through = live_in.iter().filter(|(is_needed, _)| !is_needed).count();
         let blocks = own.cloned().unwrap_or(block..=block);
-        let pressure = blocks.map(|block| self.liveness.pressure(block)).max().unwrap_or(0);
-        let pressure = pressure.saturating_sub(through);
-        let fits = own.is_some() && pressure <= ORDER.len();
-        let mut beside = ORDER.len().saturating_sub(pressure);
+        let pressure = blocks.map(|block| self.liveness.pressure(block, self.bank.class)).max();
+        let pressure = pressure.unwrap_or(0).saturating_sub(through);
+        let registers = self.bank.order.len();
+        let fits = own.is_some() && pressure <= registers;
+        let mut beside = registers.saturating_sub(pressure);
 
         let mut wanted: Vec<Candidate> = live_in
             .into_iter()
@@ -63,15 +64,16 @@ impl Walk<'_> {
         chosen
     }
 
-    /// Frees the register of the value that is needed last from an instruction on.
-    pub(super) fn evict(&mut self, block: usize, index: usize, taken: u32) -> Option<u32> {
+    /// Frees, of some registers, that of the value which is needed last from an instruction on.
+    pub(super) fn evict(&mut self, block: usize, index: usize, of: u32) -> Option<u32> {
         let data = &self.vcode.blocks[block];
-        let candidates = self.now.in_use & !taken;
-        let mut next = [0; 16];
+        let class = self.bank.class;
+        let candidates = self.now.in_use & of;
+        let mut next = [0; 32];
         let mut open = candidates;
         let mut note = |value: VReg, place: usize| {
             let register = self.values[value.vreg()].register;
-            if value.class() == RegClass::Int && register != NONE && open & 1 << register != 0 {
+            if value.class() == class && register != NONE && open & 1 << register != 0 {
                 open &= !(1 << register);
                 next[register as usize] = place;
             }

@@ -1,9 +1,9 @@
-//! Integer registers, given in one walk over the code.
+//! The registers of a class, given in one walk over the code, where there may be too few of them.
 //!
-//! Kernels hold more pointers than there are registers, but few at a time: those of the loop at hand.
-//! So a value that finds no register free takes that of the value which is needed last (Belady, IBM
-//! Systems Journal 5(2), 1966), and blocks where ways meet, loops above all, begin with the values
-//! that are needed next (Braun and Hack, CC 2009). In SSA a value never changes: one that must give
+//! Kernels hold more pointers than there are registers, and some more vectors, but few at a time: those of
+//! the loop at hand. So a value that finds no register free takes that of the value which is needed last
+//! (Belady, IBM Systems Journal 5(2), 1966), and blocks where ways meet, loops above all, begin with the
+//! values that are needed next (Braun and Hack, CC 2009). In SSA a value never changes: one that must give
 //! way is stored once, where it is defined, and loaded again where it is used.
 //!
 //! Each block is walked with the registers as a predecessor left them. Where several ways lead to a
@@ -13,10 +13,10 @@
 mod choice;
 
 use super::liveness::Liveness;
-use super::{gpr, int, moves};
+use super::{gpr, moves};
 use crate::vcode::VCode;
 use regalloc2::{
-    Allocation, Edit, Inst, Operand, OperandConstraint, OperandKind, OperandPos, ProgPoint,
+    Allocation, Edit, Inst, Operand, OperandConstraint, OperandKind, OperandPos, PReg, ProgPoint,
     RegClass, SpillSlot,
 };
 use std::ops::RangeInclusive;
@@ -24,28 +24,63 @@ use std::ops::RangeInclusive;
 /// No value, no register, or no slot.
 const NONE: u32 = u32::MAX;
 
-/// Registers in the order in which they are taken: those last that the function must save, and those
-/// first that have the shorter encodings.
-const ORDER: [usize; 14] =
-    [gpr::RAX, gpr::RCX, gpr::RDX, gpr::RSI, gpr::RDI, 8, 9, 10, 11, gpr::RBX, 12, 13, 14, 15];
+/// The registers of a class, and what is stored of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bank {
+    class: RegClass,
+    /// Hardware numbers, in the order in which registers are taken.
+    order: &'static [u32],
+    /// The same as bits.
+    all: u32,
+    /// Units of the frame that a value takes.
+    slot_units: usize,
+}
 
-/// All registers that may be taken, as bits.
-const ALL: u32 = {
-    let mut bits = 0;
-    let mut n = 0;
-    while n < ORDER.len() {
-        bits |= 1 << ORDER[n];
-        n += 1;
+impl Bank {
+    /// The integers. Those registers come last that the function must save, and those first that have the
+    /// shorter encodings.
+    pub(super) fn integers() -> Self {
+        const ORDER: [u32; 14] = {
+            let [rax, rcx, rdx] = [gpr::RAX as u32, gpr::RCX as u32, gpr::RDX as u32];
+            let [rsi, rdi, rbx] = [gpr::RSI as u32, gpr::RDI as u32, gpr::RBX as u32];
+            [rax, rcx, rdx, rsi, rdi, 8, 9, 10, 11, rbx, 12, 13, 14, 15]
+        };
+        Self::new(RegClass::Int, &ORDER, 1)
     }
-    bits
-};
 
-/// The registers of the integers of a function.
-pub(super) struct Integers {
+    /// So many vectors, each of so many units of the frame. The first ones have the shorter encodings.
+    pub(super) fn vectors(count: usize, slot_units: usize) -> Self {
+        const ORDER: [u32; 32] = {
+            let mut order = [0; 32];
+            let mut n = 0;
+            while n < order.len() {
+                order[n] = n as u32;
+                n += 1;
+            }
+            order
+        };
+        Self::new(RegClass::Float, &ORDER[..count], slot_units)
+    }
+
+    fn new(class: RegClass, order: &'static [u32], slot_units: usize) -> Self {
+        let all = order.iter().fold(0, |all, register| all | 1 << register);
+        Self { class, order, all, slot_units }
+    }
+
+    /// A register by its number.
+    fn register(self, number: u32) -> Allocation {
+        Allocation::reg(PReg::new(number as usize, self.class))
+    }
+}
+
+/// The registers of the values of a class.
+pub(super) struct Assignment {
+    bank: Bank,
     /// Of each operand: its register.
     operands: Vec<u32>,
     edits: Vec<(ProgPoint, Step, Edit)>,
-    spill_slots: usize,
+    /// Units of the frame that are in use, from its start on.
+    frame_units: usize,
 }
 
 /// What edits at one place are for, in the order in which they happen.
@@ -61,25 +96,33 @@ enum Step {
     Leave,
 }
 
-impl Integers {
-    /// Finds registers for all integers of a function; none if it has something in it that only
-    /// regalloc2 can do.
-    pub(super) fn assign(vcode: &VCode, liveness: &Liveness) -> Option<Self> {
+impl Assignment {
+    /// Finds registers for all values of a class in a function, of whose frame so many units are in use;
+    /// none if it has something in it that only regalloc2 can do.
+    pub(super) fn find(
+        vcode: &VCode,
+        liveness: &Liveness,
+        bank: Bank,
+        frame_units: usize,
+    ) -> Option<Self> {
         let mut walk = Walk {
             vcode,
             liveness,
+            bank,
             loops: choice::loops(vcode),
-            values: vec![ValueState::default(); vcode.virtual_registers],
+            values: vec![ValueState::unknown(bank.all); vcode.virtual_registers],
             now: Registers::default(),
             entries: vec![Registers::default(); vcode.blocks.len()],
             exits: vec![None; vcode.blocks.len()],
             kept: Vec::new(),
             found: Self {
+                bank,
                 operands: vec![NONE; vcode.all_operands().len()],
                 edits: Vec::new(),
-                spill_slots: 0,
+                frame_units: frame_units.next_multiple_of(bank.slot_units),
             },
         };
+        walk.find_limits();
         for &block in liveness.definitions_first() {
             walk.enter(block)?;
             for index in vcode.blocks[block].insts.clone() {
@@ -96,7 +139,7 @@ impl Integers {
 
     /// The register of an operand, by its number.
     pub(super) fn register(&self, operand: usize) -> Allocation {
-        allocation(self.operands[operand])
+        self.bank.register(self.operands[operand])
     }
 
     /// Moves, loads and stores that belong to the assignment, each before an instruction, in order.
@@ -104,9 +147,9 @@ impl Integers {
         self.edits.iter().map(|(point, _, edit)| (*point, edit.clone()))
     }
 
-    /// How many values are stored.
-    pub(super) fn spill_slots(&self) -> usize {
-        self.spill_slots
+    /// Units of the frame that are in use, those from before included.
+    pub(super) fn frame_units(&self) -> usize {
+        self.frame_units
     }
 }
 
@@ -114,7 +157,7 @@ impl Integers {
 #[derive(Clone, Copy, Default)]
 struct Registers {
     /// By hardware numbers; of those in use.
-    values: [u32; 16],
+    values: [u32; 32],
     in_use: u32,
 }
 
@@ -136,6 +179,8 @@ impl Registers {
 
 #[derive(Clone, Copy)]
 struct ValueState {
+    /// Registers that it may have.
+    allowed: u32,
     /// Where it is at the current place.
     register: u32,
     /// Where it has been stored.
@@ -146,9 +191,10 @@ struct ValueState {
     born: (u32, u32),
 }
 
-impl Default for ValueState {
-    fn default() -> Self {
-        Self { register: NONE, slot: NONE, wish: NONE, born: (NONE, NONE) }
+impl ValueState {
+    /// Of a value that is nowhere yet.
+    fn unknown(allowed: u32) -> Self {
+        Self { allowed, register: NONE, slot: NONE, wish: NONE, born: (NONE, NONE) }
     }
 }
 
@@ -156,6 +202,7 @@ impl Default for ValueState {
 struct Walk<'c> {
     vcode: &'c VCode,
     liveness: &'c Liveness,
+    bank: Bank,
     /// From the header to the last block that goes back to it.
     loops: Vec<RangeInclusive<usize>>,
     values: Vec<ValueState>,
@@ -166,10 +213,20 @@ struct Walk<'c> {
     exits: Vec<Option<Registers>>,
     /// Values that have a slot.
     kept: Vec<usize>,
-    found: Integers,
+    found: Assignment,
 }
 
 impl<'c> Walk<'c> {
+    /// Notes which registers each value may have.
+    fn find_limits(&mut self) {
+        for operand in self.vcode.all_operands() {
+            if let OperandConstraint::Limit(limit) = operand.constraint() {
+                let below = u32::MAX.checked_shl(limit as u32).map_or(u32::MAX, |above| !above);
+                self.values[operand.vreg().vreg()].allowed &= below;
+            }
+        }
+    }
+
     fn enter(&mut self, block: usize) -> Option<()> {
         match self.vcode.blocks[block].predecessors[..] {
             [] => Some(()),
@@ -181,31 +238,33 @@ impl<'c> Walk<'c> {
     /// Begins a block that one way leads to.
     fn enter_from(&mut self, before: usize, block: usize) -> Option<()> {
         let exit = self.exits[before]?;
-        for value in self.liveness.live_in(block, RegClass::Int) {
+        for value in self.liveness.live_in(block, self.bank.class) {
             if let Some(register) = exit.of(value) {
                 self.place(value, register);
             }
         }
         let first = self.vcode.blocks[block].insts.start;
         let mut pending = Vec::new();
+        // Registers of parameters, which must stay until these can be stored.
+        let mut taken = 0;
         for (argument, param) in self.passed(before, block) {
             match exit.of(argument) {
-                Some(register) if self.now.in_use & 1 << register == 0 => {
+                Some(register) if self.suits(param, register) => {
                     self.define(param, register, first);
+                    taken |= 1 << register;
                 }
-                Some(from) => pending.push((allocation(from), param)),
+                Some(from) => pending.push((self.bank.register(from), param)),
                 None => pending.push((self.slot(argument), param)),
             }
         }
-        let mut taken = 0;
         let mut arrivals = Vec::new();
         for (from, param) in pending {
             let to = self.take(param, block, first, taken)?;
             taken |= 1 << to;
             self.define(param, to, first);
-            arrivals.push((from, allocation(to)));
+            arrivals.push((from, self.bank.register(to)));
         }
-        let free = ALL & !(exit.in_use | self.now.in_use);
+        let free = self.bank.all & !(exit.in_use | self.now.in_use);
         self.move_at_once(&mut arrivals, free, first, Step::Arrive);
         Some(())
     }
@@ -216,34 +275,38 @@ impl<'c> Walk<'c> {
         let known: Vec<usize> = data.predecessors.iter().map(|before| before.index()).collect();
         let exits: Vec<Registers> = known.iter().filter_map(|before| self.exits[*before]).collect();
         let params: Vec<usize> = self.passed(known[0], block).map(|(_, param)| param).collect();
-        let room = ORDER.len().checked_sub(params.len())?;
+        let room = self.bank.order.len().checked_sub(params.len())?;
         let chosen = self.choose(block, &exits, room);
 
         let resident = |value| exits.iter().find_map(|exit| exit.of(value));
         for &value in &chosen {
-            if let Some(register) = resident(value).filter(|r| self.now.in_use & 1 << r == 0) {
+            if let Some(register) = resident(value).filter(|r| self.suits(value, *r)) {
                 self.place(value, register);
             }
         }
         for before in &known {
             let Some(exit) = self.exits[*before] else { continue };
             for (argument, param) in self.passed(*before, block) {
-                let from = exit.of(argument).filter(|r| self.now.in_use & 1 << r == 0);
+                let from = exit.of(argument).filter(|r| self.suits(param, *r));
                 if let (Some(register), NONE) = (from, self.values[param].register) {
                     self.place(param, register);
                 }
             }
         }
+        let registers = |walk: &Self| {
+            let own = params.iter().map(|param| walk.values[*param].register);
+            own.filter(|register| *register != NONE).fold(0, |all, register| all | 1 << register)
+        };
         for &value in params.iter().chain(&chosen) {
             if self.values[value].register == NONE {
-                let register = self.take(value, block, data.insts.start, 0)?;
+                let register = self.take(value, block, data.insts.start, registers(self))?;
                 self.place(value, register);
             }
         }
         for &param in &params {
             self.values[param].born = (self.values[param].register, data.insts.start as u32);
         }
-        for value in self.liveness.live_in(block, RegClass::Int) {
+        for value in self.liveness.live_in(block, self.bank.class) {
             if self.values[value].register == NONE {
                 self.slot(value);
             }
@@ -271,9 +334,10 @@ impl<'c> Walk<'c> {
         let inst = &self.vcode.insts[index];
         let operands = self.vcode.operands(inst);
         let first = self.vcode.first_operand(inst);
-        let integers = operands.iter().enumerate().filter(|(_, it)| it.class() == RegClass::Int);
-        let uses = integers.clone().filter(|(_, it)| it.kind() == OperandKind::Use);
-        let defs = integers.filter(|(_, it)| it.kind() == OperandKind::Def);
+        let class = self.bank.class;
+        let own = operands.iter().enumerate().filter(|(_, it)| it.class() == class);
+        let uses = own.clone().filter(|(_, it)| it.kind() == OperandKind::Use);
+        let defs = own.filter(|(_, it)| it.kind() == OperandKind::Def);
 
         // Registers that the instruction reads, and those of them that are free then.
         let mut read = 0;
@@ -300,12 +364,12 @@ impl<'c> Walk<'c> {
                 }
                 (OperandPos::Late, OperandConstraint::Reuse(input)) => {
                     let register = self.found.operands[first + input];
-                    if dying & 1 << register != 0 {
+                    if dying & self.values[value].allowed & 1 << register != 0 {
                         register
                     } else {
                         // The input lives on: the instruction overwrites a copy.
                         let copy = self.take(value, block, index, read | written)?;
-                        self.put(index, Step::Use, allocation(register), allocation(copy));
+                        self.copy(index, register, copy);
                         self.found.operands[first + input] = copy;
                         copy
                     }
@@ -325,7 +389,7 @@ impl<'c> Walk<'c> {
                 (OperandPos::Late, OperandConstraint::Reuse(_)) => {
                     self.found.operands[first + position]
                 }
-                (OperandPos::Late, OperandConstraint::Reg) => {
+                (OperandPos::Late, OperandConstraint::Reg | OperandConstraint::Limit(_)) => {
                     self.take(value, block, index + 1, written)?
                 }
                 (OperandPos::Late, OperandConstraint::FixedReg(fixed)) => {
@@ -349,20 +413,22 @@ impl<'c> Walk<'c> {
         let value = operand.vreg().vreg();
         let now = self.values[value].register;
         match (operand.pos(), operand.constraint()) {
-            (OperandPos::Early, OperandConstraint::Reg) if now != NONE => Some(now),
-            (OperandPos::Early, OperandConstraint::Reg) => {
+            (OperandPos::Early, OperandConstraint::Reg | OperandConstraint::Limit(_)) => {
+                if now != NONE {
+                    return Some(now);
+                }
                 let register = self.take(value, block, index, read)?;
                 let slot = self.slot(value);
-                self.put(index, Step::Use, slot, allocation(register));
+                self.put(index, Step::Use, slot, self.bank.register(register));
                 self.place(value, register);
                 Some(register)
             }
             // The result of the function: no other value is left.
             (OperandPos::Early, OperandConstraint::FixedReg(fixed)) => {
                 let register = fixed.hw_enc() as u32;
-                let from = if now == NONE { self.slot(value) } else { allocation(now) };
+                let from = if now == NONE { self.slot(value) } else { self.bank.register(now) };
                 if now != register {
-                    self.put(index, Step::Use, from, allocation(register));
+                    self.put(index, Step::Use, from, self.bank.register(register));
                 }
                 Some(register)
             }
@@ -399,11 +465,14 @@ impl<'c> Walk<'c> {
                 let value = sources[to as usize] as usize;
                 let from = exit.of(value);
                 if from != Some(to) {
-                    let from = from.map_or_else(|| self.slot(value), allocation);
-                    pending.push((from, allocation(to)));
+                    let from = match from {
+                        Some(register) => self.bank.register(register),
+                        None => self.slot(value),
+                    };
+                    pending.push((from, self.bank.register(to)));
                 }
             }
-            let free = ALL & !(exit.in_use | entry.in_use);
+            let free = self.bank.all & !(exit.in_use | entry.in_use);
             self.move_at_once(&mut pending, free, block.insts.end - 1, Step::Leave);
         }
     }
@@ -413,33 +482,33 @@ impl<'c> Walk<'c> {
         for value in std::mem::take(&mut self.kept) {
             let (register, next) = self.values[value].born;
             let slot = self.slot(value);
-            self.put(next as usize, Step::Keep, allocation(register), slot);
+            self.put(next as usize, Step::Keep, self.bank.register(register), slot);
         }
     }
 
     /// What a block passes to another: arguments, and parameters that are used.
     fn passed(&self, from: usize, to: usize) -> impl Iterator<Item = (usize, usize)> + use<'c> {
-        let (vcode, liveness) = (self.vcode, self.liveness);
+        let (vcode, liveness, class) = (self.vcode, self.liveness, self.bank.class);
         let from = &vcode.blocks[from];
         let way = from.successors.iter().position(|successor| successor.index() == to);
         let arguments = way.map_or(&[][..], |way| &from.arguments[way][..]);
         let pairs = arguments.iter().zip(&vcode.blocks[to].params);
         let used =
-            pairs.filter(|(_, param)| param.class() == RegClass::Int && liveness.is_used(**param));
+            pairs.filter(move |(_, param)| param.class() == class && liveness.is_used(**param));
         used.map(|(argument, param)| (argument.vreg(), param.vreg()))
     }
 
     /// A register that nothing needs now, and that is not `taken`: if possible the one that is best
     /// for the value, else that of the value which is needed last.
     fn take(&mut self, value: usize, block: usize, index: usize, taken: u32) -> Option<u32> {
-        let free = ALL & !(self.now.in_use | taken);
-        let wish = self.values[value].wish;
+        let ValueState { allowed, wish, .. } = self.values[value];
+        let free = allowed & !(self.now.in_use | taken);
         let wish = (wish != NONE).then_some(wish);
-        let by_order = ORDER.iter().map(|register| *register as u32);
+        let by_order = self.bank.order.iter().copied();
         let mut possible = wish.into_iter().chain(by_order).filter(|it| free & 1 << it != 0);
         match possible.next() {
             Some(register) => Some(register),
-            None => self.evict(block, index, taken),
+            None => self.evict(block, index, allowed & !taken),
         }
     }
 
@@ -447,11 +516,16 @@ impl<'c> Walk<'c> {
     fn slot(&mut self, value: usize) -> Allocation {
         let slot = &mut self.values[value].slot;
         if *slot == NONE {
-            *slot = self.found.spill_slots as u32;
-            self.found.spill_slots += 1;
+            *slot = self.found.frame_units as u32;
+            self.found.frame_units += self.bank.slot_units;
             self.kept.push(value);
         }
         Allocation::stack(SpillSlot::new(*slot as usize))
+    }
+
+    /// Whether a value may have a register that no other has.
+    fn suits(&self, value: usize, register: u32) -> bool {
+        !self.now.in_use & self.values[value].allowed & 1 << register != 0
     }
 
     fn place(&mut self, value: usize, register: u32) {
@@ -473,6 +547,12 @@ impl<'c> Walk<'c> {
         }
     }
 
+    /// Copies what an instruction overwrites.
+    fn copy(&mut self, index: usize, from: u32, to: u32) {
+        let [from, to] = [from, to].map(|register| self.bank.register(register));
+        self.put(index, Step::Use, from, to);
+    }
+
     fn put(&mut self, index: usize, step: Step, from: Allocation, to: Allocation) {
         let point = ProgPoint::before(Inst::new(index));
         self.found.edits.push((point, step, Edit::Move { from, to }));
@@ -486,23 +566,20 @@ impl<'c> Walk<'c> {
         index: usize,
         step: Step,
     ) {
-        let Integers { edits, spill_slots, .. } = &mut self.found;
+        let bank = self.bank;
+        let Assignment { edits, frame_units, .. } = &mut self.found;
         let aside = || {
-            let register = bits(free).next().map(allocation);
+            let register = bits(free).next().map(|register| bank.register(register));
             register.or_else(|| {
-                *spill_slots += 1;
-                Some(Allocation::stack(SpillSlot::new(*spill_slots - 1)))
+                let slot = SpillSlot::new(*frame_units);
+                *frame_units += bank.slot_units;
+                Some(Allocation::stack(slot))
             })
         };
         let point = ProgPoint::before(Inst::new(index));
         let put = |from, to| edits.push((point, step, Edit::Move { from, to }));
         moves::at_once(pending, aside, put);
     }
-}
-
-/// An integer register by its number.
-fn allocation(register: u32) -> Allocation {
-    Allocation::reg(int(register as usize))
 }
 
 /// The numbers of the bits that are set.
