@@ -335,6 +335,9 @@ impl<'c> Walk<'c> {
         let operands = self.vcode.operands(inst);
         let first = self.vcode.first_operand(inst);
         let class = self.bank.class;
+        if operands.iter().all(|operand| operand.class() != class) {
+            return Some(());
+        }
         let own = operands.iter().enumerate().filter(|(_, it)| it.class() == class);
         let uses = own.clone().filter(|(_, it)| it.kind() == OperandKind::Use);
         let defs = own.filter(|(_, it)| it.kind() == OperandKind::Def);

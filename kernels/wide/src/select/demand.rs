@@ -3,7 +3,7 @@
 use super::callees::Callees;
 use crate::cfg::{Node, Order};
 use cranelift_codegen::entity::SecondaryMap;
-use cranelift_codegen::ir::{self, Function, InstructionData, Value};
+use cranelift_codegen::ir::{self, Function, InstructionData, Opcode, Value};
 
 /// Use counts, and memory epochs.
 pub(super) struct Demand {
@@ -76,13 +76,16 @@ fn has_effect(func: &Function, callees: &Callees, inst: ir::Inst) -> bool {
             None => true,
         },
         InstructionData::Load { .. } => false,
-        ref data => {
-            let opcode = data.opcode();
-            opcode.is_terminator()
-                || opcode.is_branch()
-                || opcode.can_store()
-                || opcode.can_trap()
-                || opcode.other_side_effects()
-        }
+        ref data => match data.opcode() {
+            // Most instructions are of these; Cranelift is slow to tell.
+            Opcode::Fma | Opcode::Splat | Opcode::Iadd | Opcode::Iconst => false,
+            opcode => {
+                opcode.is_terminator()
+                    || opcode.is_branch()
+                    || opcode.can_store()
+                    || opcode.can_trap()
+                    || opcode.other_side_effects()
+            }
+        },
     }
 }
