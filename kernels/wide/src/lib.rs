@@ -38,7 +38,7 @@
 //!      |  select    backward walk: what is needed, folded as far as x86 can
 //!      v
 //!  VCode            x86 operations on virtual registers
-//!      |  regalloc  registers, spills, moves: two walks where vectors fit, else regalloc2
+//!      |  regalloc  registers, spills, moves: a walk for each class; seldom regalloc2
 //!      v
 //!  VCode + Output
 //!      |  emit      frame, VEX or EVEX, loops aligned, edges threaded, constants behind the code

@@ -11,6 +11,7 @@
 //! compilation. It is left what the walk cannot do, such as a loop that carries more vectors than there are
 //! registers.
 
+mod bank;
 mod liveness;
 mod moves;
 mod vectors;
@@ -19,13 +20,14 @@ mod walk;
 use crate::Isa;
 use crate::error::{Error, Result};
 use crate::vcode::{Op, VCode, Width};
+use bank::Bank;
 use liveness::Liveness;
 use regalloc2::{
     Algorithm, Block, Function, Inst, InstRange, MachineEnv, Operand, Output, PReg, PRegSet,
     RegClass, RegallocOptions, VReg,
 };
 use vectors::Vectors;
-use walk::{Assignment, Bank};
+use walk::Assignment;
 
 /// Integer registers by their hardware numbers.
 pub(crate) mod gpr {

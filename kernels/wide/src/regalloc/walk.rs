@@ -12,66 +12,18 @@
 
 mod choice;
 
+use super::bank::Bank;
 use super::liveness::Liveness;
-use super::{gpr, moves};
+use super::moves;
 use crate::vcode::VCode;
 use regalloc2::{
-    Allocation, Edit, Inst, Operand, OperandConstraint, OperandKind, OperandPos, PReg, ProgPoint,
-    RegClass, SpillSlot,
+    Allocation, Edit, Inst, Operand, OperandConstraint, OperandKind, OperandPos, ProgPoint,
+    SpillSlot,
 };
 use std::ops::RangeInclusive;
 
 /// No value, no register, or no slot.
 const NONE: u32 = u32::MAX;
-
-/// The registers of a class, and what is stored of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bank {
-    class: RegClass,
-    /// Hardware numbers, in the order in which registers are taken.
-    order: &'static [u32],
-    /// The same as bits.
-    all: u32,
-    /// Units of the frame that a value takes.
-    slot_units: usize,
-}
-
-impl Bank {
-    /// The integers. Those registers come last that the function must save, and those first that have the
-    /// shorter encodings.
-    pub(super) fn integers() -> Self {
-        const ORDER: [u32; 14] = {
-            let [rax, rcx, rdx] = [gpr::RAX as u32, gpr::RCX as u32, gpr::RDX as u32];
-            let [rsi, rdi, rbx] = [gpr::RSI as u32, gpr::RDI as u32, gpr::RBX as u32];
-            [rax, rcx, rdx, rsi, rdi, 8, 9, 10, 11, rbx, 12, 13, 14, 15]
-        };
-        Self::new(RegClass::Int, &ORDER, 1)
-    }
-
-    /// So many vectors, each of so many units of the frame. The first ones have the shorter encodings.
-    pub(super) fn vectors(count: usize, slot_units: usize) -> Self {
-        const ORDER: [u32; 32] = {
-            let mut order = [0; 32];
-            let mut n = 0;
-            while n < order.len() {
-                order[n] = n as u32;
-                n += 1;
-            }
-            order
-        };
-        Self::new(RegClass::Float, &ORDER[..count], slot_units)
-    }
-
-    fn new(class: RegClass, order: &'static [u32], slot_units: usize) -> Self {
-        let all = order.iter().fold(0, |all, register| all | 1 << register);
-        Self { class, order, all, slot_units }
-    }
-
-    /// A register by its number.
-    fn register(self, number: u32) -> Allocation {
-        Allocation::reg(PReg::new(number as usize, self.class))
-    }
-}
 
 /// The registers of the values of a class.
 pub(super) struct Assignment {
