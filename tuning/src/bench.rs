@@ -259,14 +259,10 @@ impl HostBench {
     /// If the schedule was checked against another workload.
     pub fn compile(&mut self, schedule: &CheckedSchedule) -> Result<Prepared, CompileError> {
         let kernel = Kernel::compile(schedule)?;
-        let (weights, workspace) = self.memory(&kernel);
-        Ok(Prepared { kernel, weights, workspace })
-    }
-
-    /// Packed weights of a kernel, and scratch.
-    fn memory(&self, kernel: &Kernel) -> (PackedWeights, Workspace) {
         let weights = kernel.pack(&self.tensors.weights());
-        (weights.expect("the weights were made for this workload"), kernel.workspace(self.threads))
+        let weights = weights.expect("the weights were made for this workload");
+        let workspace = kernel.workspace(self.threads);
+        Ok(Prepared { kernel, weights, workspace })
     }
 
     /// Runs a kernel once and compares its output with the reference's.
@@ -524,8 +520,9 @@ impl Bench for HostBench {
 
     fn relocate(&mut self, kernel: &mut Prepared) -> Result<(), Outcome> {
         let _spacer = Buffer::zeroed(LINE * self.places.random_range(0..PLACES));
-        let (weights, workspace) = self.memory(&kernel.kernel);
-        (kernel.weights, kernel.workspace) = (weights, workspace);
+        // Both are there before those that they replace are given back.
+        let moved = (kernel.weights.clone(), kernel.kernel.workspace(self.threads));
+        (kernel.weights, kernel.workspace) = moved;
         Ok(())
     }
 
