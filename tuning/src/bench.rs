@@ -354,6 +354,7 @@ impl HostBench {
                 return sample;
             }
             taken = taken.or_less(sample);
+            // Another one would be too long to be quiet, too.
             if looks_quiet {
                 break;
             }

@@ -5,11 +5,11 @@
 //! instruction sets, and the check of the result.
 //!
 //! Registers are given in one [walk] over the code for each class. Where its vectors fit the registers,
-//! which the generator of kernels sees to but for a few epilogues, a function has its vectors
-//! [coloured](vectors) instead, so that each keeps one register for life. regalloc2 finds as good registers
-//! by trial, bundle by bundle: for the integers alone it took more than a quarter of the time of a
-//! compilation. It is left what the walk cannot do, such as a loop that carries more vectors than there are
-//! registers.
+//! which the generator of kernels mostly sees to, a function has its vectors [coloured](vectors) instead, so
+//! that each keeps one register for life. regalloc2 finds as good registers by trial, bundle by bundle: for
+//! the integers alone it took more than a quarter of the time of a compilation, for vectors that do not fit
+//! more than half. It is left what the walk cannot do, such as a loop that carries more vectors than there
+//! are registers.
 
 mod bank;
 mod liveness;

@@ -31,8 +31,8 @@ const MOST_SLOWED: f64 = 1.15;
 const RESOLUTION: f64 = 200.0;
 const ACCIDENTS: u64 = 1_000;
 
-/// Length of a sample in the middle of which nobody comes and goes, mostly: the stretches that neighbours
-/// used a core for took half a millisecond to 46.
+/// Length of a sample in the middle of which nobody comes and goes, mostly. Beside an Intel Xeon's
+/// neighbours, half of the time that they used the core was in stretches of less than 5 ms.
 const SHORT: Duration = Duration::from_millis(1);
 /// Times the length of a longer one for which nobody was seen until its end.
 const UNSEEN: u32 = 10;

@@ -77,7 +77,7 @@ fn has_effect(func: &Function, callees: &Callees, inst: ir::Inst) -> bool {
         },
         InstructionData::Load { .. } => false,
         ref data => match data.opcode() {
-            // Most instructions are of these; Cranelift is slow to tell.
+            // Most instructions are of these, and five calls for each would tell.
             Opcode::Fma | Opcode::Splat | Opcode::Iadd | Opcode::Iconst => false,
             opcode => {
                 opcode.is_terminator()
