@@ -69,10 +69,11 @@ impl Sibling {
             if self.is_quiet() {
                 return true;
             }
-            if start.elapsed() >= own {
-                self.alone_since = Instant::now();
+            let waited = start.elapsed();
+            if waited >= own {
+                self.alone_since = start + waited;
             }
-            if start.elapsed() >= patience {
+            if waited >= patience {
                 return false;
             }
         }

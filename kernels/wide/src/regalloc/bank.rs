@@ -1,7 +1,7 @@
 //! The registers that a walk gives to the values of a class, and the room that it takes to store one.
 
 use super::gpr;
-use regalloc2::{Allocation, PReg, RegClass};
+use regalloc2::{Allocation, OperandConstraint, PReg, RegClass};
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -44,5 +44,13 @@ impl Bank {
     /// A register by its number.
     pub(super) fn register(self, number: u32) -> Allocation {
         Allocation::reg(PReg::new(number as usize, self.class))
+    }
+}
+
+/// Registers that an operand may be in for its constraint, as bits.
+pub(super) fn allowed_by(constraint: OperandConstraint) -> u32 {
+    match constraint {
+        OperandConstraint::Limit(limit @ 0..32) => (1 << limit) - 1,
+        _ => u32::MAX,
     }
 }

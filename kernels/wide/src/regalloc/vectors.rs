@@ -6,6 +6,7 @@
 //! once. Copies are needed in two places: before an instruction that overwrites an operand which
 //! lives on, and where a branch passes a value that is not in its parameter's register.
 
+use super::bank::allowed_by;
 use super::liveness::Liveness;
 use super::moves;
 use crate::vcode::VCode;
@@ -69,14 +70,11 @@ impl Vectors {
     fn find_limits(&mut self, vcode: &VCode) -> bool {
         let operands = vcode.all_operands().iter();
         operands.filter(|operand| operand.class() == RegClass::Float).all(|operand| {
-            match operand.constraint() {
-                OperandConstraint::Reg | OperandConstraint::Reuse(_) => {}
-                OperandConstraint::Limit(limit @ 1..32) => {
-                    self.values[operand.vreg().vreg()].allowed &= (1 << limit) - 1;
-                }
-                _ => return false,
-            }
+            self.values[operand.vreg().vreg()].allowed &= allowed_by(operand.constraint());
             matches!(
+                operand.constraint(),
+                OperandConstraint::Reg | OperandConstraint::Reuse(_) | OperandConstraint::Limit(_)
+            ) && matches!(
                 (operand.kind(), operand.pos()),
                 (OperandKind::Use, OperandPos::Early) | (OperandKind::Def, OperandPos::Late)
             )

@@ -12,7 +12,7 @@
 
 mod choice;
 
-use super::bank::Bank;
+use super::bank::{Bank, allowed_by};
 use super::liveness::Liveness;
 use super::moves;
 use crate::vcode::VCode;
@@ -67,12 +67,9 @@ impl Assignment {
             entries: vec![Registers::default(); vcode.blocks.len()],
             exits: vec![None; vcode.blocks.len()],
             kept: Vec::new(),
-            found: Self {
-                bank,
-                operands: vec![NONE; vcode.all_operands().len()],
-                edits: Vec::new(),
-                frame_units: frame_units.next_multiple_of(bank.slot_units),
-            },
+            operands: vec![NONE; vcode.all_operands().len()],
+            edits: Vec::new(),
+            frame_units: frame_units.next_multiple_of(bank.slot_units),
         };
         walk.find_limits();
         for &block in liveness.definitions_first() {
@@ -84,9 +81,9 @@ impl Assignment {
         }
         walk.pass_on();
         walk.keep();
-        let mut found = walk.found;
-        found.edits.sort_by_key(|(point, step, _)| (*point, *step));
-        Some(found)
+        let Walk { operands, mut edits, frame_units, .. } = walk;
+        edits.sort_by_key(|(point, step, _)| (*point, *step));
+        Some(Self { bank, operands, edits, frame_units })
     }
 
     /// The register of an operand, by its number.
@@ -165,17 +162,17 @@ struct Walk<'c> {
     exits: Vec<Option<Registers>>,
     /// Values that have a slot.
     kept: Vec<usize>,
-    found: Assignment,
+    /// As in [`Assignment`].
+    operands: Vec<u32>,
+    edits: Vec<(ProgPoint, Step, Edit)>,
+    frame_units: usize,
 }
 
 impl<'c> Walk<'c> {
     /// Notes which registers each value may have.
     fn find_limits(&mut self) {
         for operand in self.vcode.all_operands() {
-            if let OperandConstraint::Limit(limit) = operand.constraint() {
-                let below = u32::MAX.checked_shl(limit as u32).map_or(u32::MAX, |above| !above);
-                self.values[operand.vreg().vreg()].allowed &= below;
-            }
+            self.values[operand.vreg().vreg()].allowed &= allowed_by(operand.constraint());
         }
     }
 
@@ -303,7 +300,7 @@ impl<'c> Walk<'c> {
         for (position, operand) in uses {
             let register = self.input(block, index, operand, read)?;
             read |= 1 << register;
-            self.found.operands[first + position] = register;
+            self.operands[first + position] = register;
             if self.liveness.dies(first + position) {
                 dying |= 1 << register;
             }
@@ -318,20 +315,21 @@ impl<'c> Walk<'c> {
                     self.take(value, block, index, read | written)?
                 }
                 (OperandPos::Late, OperandConstraint::Reuse(input)) => {
-                    let register = self.found.operands[first + input];
+                    let register = self.operands[first + input];
                     if dying & self.values[value].allowed & 1 << register != 0 {
                         register
                     } else {
                         // The input lives on: the instruction overwrites a copy.
                         let copy = self.take(value, block, index, read | written)?;
-                        self.copy(index, register, copy);
-                        self.found.operands[first + input] = copy;
+                        let [from, to] = [register, copy].map(|it| self.bank.register(it));
+                        self.put(index, Step::Use, from, to);
+                        self.operands[first + input] = copy;
                         copy
                     }
                 }
                 _ => continue,
             };
-            self.found.operands[first + position] = register;
+            self.operands[first + position] = register;
             written |= 1 << register;
         }
         for register in bits(dying) {
@@ -341,9 +339,7 @@ impl<'c> Walk<'c> {
             let value = operand.vreg().vreg();
             let register = match (operand.pos(), operand.constraint()) {
                 (OperandPos::Early, OperandConstraint::Reg) => continue,
-                (OperandPos::Late, OperandConstraint::Reuse(_)) => {
-                    self.found.operands[first + position]
-                }
+                (OperandPos::Late, OperandConstraint::Reuse(_)) => self.operands[first + position],
                 (OperandPos::Late, OperandConstraint::Reg | OperandConstraint::Limit(_)) => {
                     self.take(value, block, index + 1, written)?
                 }
@@ -353,7 +349,7 @@ impl<'c> Walk<'c> {
                 }
                 _ => return None,
             };
-            self.found.operands[first + position] = register;
+            self.operands[first + position] = register;
             written |= 1 << register;
             self.define(value, register, index + 1);
             if self.liveness.dies(first + position) {
@@ -471,8 +467,8 @@ impl<'c> Walk<'c> {
     fn slot(&mut self, value: usize) -> Allocation {
         let slot = &mut self.values[value].slot;
         if *slot == NONE {
-            *slot = self.found.frame_units as u32;
-            self.found.frame_units += self.bank.slot_units;
+            *slot = self.frame_units as u32;
+            self.frame_units += self.bank.slot_units;
             self.kept.push(value);
         }
         Allocation::stack(SpillSlot::new(*slot as usize))
@@ -502,15 +498,9 @@ impl<'c> Walk<'c> {
         }
     }
 
-    /// Copies what an instruction overwrites.
-    fn copy(&mut self, index: usize, from: u32, to: u32) {
-        let [from, to] = [from, to].map(|register| self.bank.register(register));
-        self.put(index, Step::Use, from, to);
-    }
-
     fn put(&mut self, index: usize, step: Step, from: Allocation, to: Allocation) {
         let point = ProgPoint::before(Inst::new(index));
-        self.found.edits.push((point, step, Edit::Move { from, to }));
+        self.edits.push((point, step, Edit::Move { from, to }));
     }
 
     /// Moves values all at once, with the help of one of the registers that are free, or of a slot.
@@ -521,8 +511,7 @@ impl<'c> Walk<'c> {
         index: usize,
         step: Step,
     ) {
-        let bank = self.bank;
-        let Assignment { edits, frame_units, .. } = &mut self.found;
+        let Self { bank, edits, frame_units, .. } = self;
         let aside = || {
             let register = bits(free).next().map(|register| bank.register(register));
             register.or_else(|| {
