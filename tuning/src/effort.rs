@@ -21,7 +21,7 @@ use crate::strategy::StrategyKind;
 pub enum Effort {
     /// The model's first choices: a second or two.
     Quick,
-    /// The model, until 200 trials bring nothing better: 2 to 4 s for blocks of 70 to 200 us on a quiet
+    /// The model, until 300 trials bring nothing better: 2 to 4 s for blocks of 70 to 200 us on a quiet
     /// machine, 20 s at most, which blocks of milliseconds and busy machines need.
     #[default]
     Normal,
@@ -47,7 +47,7 @@ impl Effort {
     pub fn options(self) -> TuneOptions {
         let (strategy, budget, plateau) = match self {
             Self::Quick => (StrategyKind::Model, Duration::from_secs(2), Some(48)),
-            Self::Normal => (StrategyKind::Model, Duration::from_secs(20), Some(200)),
+            Self::Normal => (StrategyKind::Model, Duration::from_secs(20), Some(300)),
             Self::Exhaustive => (StrategyKind::Exhaustive, ENDLESS, None),
         };
         TuneOptions { strategy, budget, plateau, ..TuneOptions::default() }

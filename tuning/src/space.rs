@@ -103,7 +103,7 @@ pub struct Pruned {
 }
 
 /// Number of axes in which two schedules differ. The two extents of a register tile are one axis,
-/// as are fusion and split.
+/// together with where taps are kept, since wide tiles leave taps no registers; so are fusion and split.
 pub fn distance(a: &Schedule, b: &Schedule) -> usize {
     let shared = [
         a.family != b.family,
@@ -113,12 +113,11 @@ pub fn distance(a: &Schedule, b: &Schedule) -> usize {
     let depthwise = match (&a.depthwise, &b.depthwise) {
         (Some(a), Some(b)) => [
             a.lanes != b.lanes,
-            (a.rows, a.vectors) != (b.rows, b.vectors),
-            a.taps != b.taps,
+            (a.rows, a.vectors, a.taps) != (b.rows, b.vectors, b.taps),
             a.tail != b.tail,
             a.window != b.window,
         ],
-        (a, b) => [a.is_some() != b.is_some(); 5],
+        (a, b) => [a.is_some() != b.is_some(); 4],
     };
     let pointwise = match (&a.pointwise, &b.pointwise) {
         (Some(a), Some(b)) => [

@@ -5,7 +5,7 @@ mod synthetic;
 use std::collections::HashSet;
 
 use dsconv_kernels::testing::{Limits, random_workload};
-use dsconv_kernels::{Family, Fusion, Isa, Schedule, Split, Target, Workload};
+use dsconv_kernels::{Family, Fusion, Isa, Schedule, Split, Taps, Target, Workload};
 use dsconv_tuning::space::{Cut, MOST_CANDIDATES, distance};
 use dsconv_tuning::{SearchSpace, StrategyKind};
 use rand::SeedableRng;
@@ -139,6 +139,20 @@ fn neighbours_differ_in_one_axis_and_are_mutual() {
         }
         assert!(space.neighbours(&neighbours[0]).contains(&schedule));
     }
+}
+
+#[test]
+fn a_wider_tile_whose_taps_no_longer_fit_the_registers_is_a_neighbour() {
+    let block = workload("f32 nchw 1x96x112x112 dw:3x3,s2,p1,bias,relu6 pw:24,bias");
+    let space = SearchSpace::new(&block, &Target::of(Isa::Avx2), 1);
+    let at = |schedule: &Schedule| schedule.depthwise.map(|tile| (tile.vectors, tile.taps));
+    let wide = space.iter().find(|schedule| {
+        let wide = at(schedule) == Some((2, Taps::Memory));
+        wide && !space.iter().any(|it| at(it) == Some((2, Taps::Registers)))
+    });
+    let wide = wide.expect("two vectors leave 16 registers no place for nine taps");
+    let neighbours = space.neighbours(wide);
+    assert!(neighbours.iter().any(|it| at(it) == Some((1, Taps::Registers))), "{wide}");
 }
 
 #[test]

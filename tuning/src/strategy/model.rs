@@ -24,7 +24,7 @@ const NOISE: f64 = 0.05;
 const RANDOM_SHARE: f64 = 0.06;
 /// The best so far from which steps are proposed, and of how many proposals one is such a step: what
 /// is no sum of corrections is found only from where it is.
-const BEST: usize = 3;
+const BEST: usize = 6;
 const STEP_EVERY: usize = 2;
 
 /// Proposes the schedules that it predicts to be fastest, in turns with those that it does among the

@@ -68,8 +68,14 @@ impl Regression {
 
     /// Variance of that expectation, in units of the variance of an observation.
     pub(super) fn variance(&self, features: &[usize]) -> f64 {
-        let element = |row: usize, col: usize| self.inverse[row * self.size + col];
-        features.iter().flat_map(|&row| features.iter().map(move |&col| element(row, col))).sum()
+        let mut variance = 0.0;
+        for (place, &row) in features.iter().enumerate() {
+            let line = &self.inverse[row * self.size..(row + 1) * self.size];
+            // The inverse is symmetric.
+            let others: f64 = features[..place].iter().map(|&col| line[col]).sum();
+            variance += line[row] + 2.0 * others;
+        }
+        variance
     }
 }
 
