@@ -22,6 +22,8 @@ pub(crate) struct Block {
     pub(crate) default: f64,
     /// When each run had a schedule within 2 % of the best.
     pub(crate) within_two_percent: Vec<Duration>,
+    /// Schedules that each run verified and timed in a second of its search.
+    pub(crate) trials_per_s: Vec<f64>,
 }
 
 /// One tuning.
@@ -32,15 +34,26 @@ pub(crate) struct Run {
     pub(crate) is_contended: bool,
 }
 
-/// The best so far, each time that there is a better one, and when.
+/// The best so far, each time that there is a better one, and when; and when each trial ended.
 #[derive(Default)]
 struct Course {
     best_us: Option<f64>,
     bests: Vec<(Duration, Schedule)>,
+    ends: Vec<Duration>,
+}
+
+impl Course {
+    /// Trials after the first one, which starts with the reference, by the time that they took.
+    fn trials_per_s(&self) -> Option<f64> {
+        let (first, later) = self.ends.split_first()?;
+        let took = later.last()?.saturating_sub(*first);
+        Some(later.len() as f64 / took.as_secs_f64())
+    }
 }
 
 impl Observer for Course {
     fn trial(&mut self, trial: &Trial, status: &Status) {
+        self.ends.push(status.elapsed);
         if let Some(us) = trial.median_us()
             && self.best_us.is_none_or(|best| us < best)
         {
@@ -92,6 +105,7 @@ impl Block {
             best_us,
             default: ratios[&default],
             within_two_percent: courses.iter().filter_map(within).collect(),
+            trials_per_s: courses.iter().filter_map(Course::trials_per_s).collect(),
         })
     }
 

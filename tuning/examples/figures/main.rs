@@ -53,7 +53,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     let names = &arguments.names;
     let mut blocks = Vec::new();
-    println!("{:<16} {:>8}  {:>7}  {:>10}", "block", "best us", "default", "2 % in");
+    println!(
+        "{:<16} {:>8}  {:>7}  {:>10}  {:>8}",
+        "block", "best us", "default", "2 % in", "trials/s"
+    );
     for (name, line) in named_workloads() {
         if !names.is_empty() && !names.iter().any(|wanted| name.contains(wanted)) {
             continue;
@@ -61,10 +64,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let workload = line.replacen("nchw", &arguments.layout, 1).parse()?;
         let block = Block::tune(&workload, arguments.threads, arguments.exhaustive)?;
         println!(
-            "{name:<16} {:>8.1}  {:>7.3}  {:>8.2} s",
+            "{name:<16} {:>8.1}  {:>7.3}  {:>8.2} s  {:>8.0}",
             block.best_us,
             block.default,
             median_s(&block.within_two_percent),
+            median(&block.trials_per_s),
         );
         blocks.push((name, block, Meetings::default()));
     }
