@@ -21,8 +21,8 @@ use crate::strategy::StrategyKind;
 pub enum Effort {
     /// The model's first choices: a second or two.
     Quick,
-    /// The model, until 300 trials bring nothing better: 2 to 4 s for blocks of 70 to 200 us on a quiet
-    /// machine, 20 s at most, which blocks of milliseconds and busy machines need.
+    /// The model, until 300 trials bring nothing better: 5 to 12 s for blocks of 70 to 200 us beside busy
+    /// neighbours, 20 s at most, which blocks of milliseconds need.
     #[default]
     Normal,
     /// The whole space, however long it takes: some 20 s for a block of 100 us.

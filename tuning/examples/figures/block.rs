@@ -43,7 +43,7 @@ struct Course {
 }
 
 impl Course {
-    /// Trials after the first one, which starts with the reference, by the time that they took.
+    /// Trials a second, from the first one on.
     fn trials_per_s(&self) -> Option<f64> {
         let (first, later) = self.ends.split_first()?;
         let took = later.last()?.saturating_sub(*first);

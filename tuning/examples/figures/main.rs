@@ -10,8 +10,9 @@
 //!
 //! Each block of `benches/blocks.toml` is tuned three times with normal effort and other seeds (and
 //! once exhaustively, if asked for). Then all that were ever the best of a run meet the winners and
-//! the untuned default side by side: what a schedule costs here is its time there. When all blocks are
-//! tuned, the winners of each meet by themselves, in several passes over the blocks: regret is the
+//! the untuned default side by side: what a schedule costs here is its time there. Trials a second are
+//! those of one process, without the worker that `autotune` asks. When all blocks are tuned, the winners
+//! of each meet by themselves, in several passes over the blocks: regret is the
 //! median of these. To see what a busy machine does to it, keep a core busy meanwhile.
 
 use std::error::Error;
