@@ -14,11 +14,12 @@ use dsconv_kernels::{
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 use crate::contention::{Patience, RunQueue, Sibling, Watch, is_undisturbed};
 use crate::cores::Cores;
 use crate::data::Tensors;
-use crate::measure::{per_run_us, repeats_for, until_warm};
+use crate::measure::{Deadline, per_run_us, repeats_for, until_warm};
 use crate::timings::{Timing, Timings};
 use crate::trial::Outcome;
 use crate::vector_units::VectorUnits;
@@ -26,8 +27,8 @@ use crate::verify::{Guarded, Mismatch, Oracle, SecondLook};
 
 /// Compiles, verifies and times schedules of one workload.
 ///
-/// Each call may be given a limit. A bench that can interrupt a candidate gives it up once the
-/// limit has passed; others finish it.
+/// A bench that can interrupt a candidate gives up one that would overrun the deadline by far; others
+/// finish it.
 pub trait Bench {
     /// A compiled and verified schedule.
     type Kernel;
@@ -40,34 +41,17 @@ pub trait Bench {
     fn prepare(
         &mut self,
         schedule: &CheckedSchedule,
-        limit: Option<Duration>,
+        deadline: Deadline<'_>,
     ) -> Result<Self::Kernel, Outcome>;
 
-    /// Times `repeats` runs of a kernel, one after the other, the caches being in the state that the
-    /// objective asks for. Where something else uses the machine, it `may_wait` for a quiet moment.
-    ///
-    /// # Errors
-    ///
-    /// Returns what became of the schedule instead.
-    fn sample(
+    /// A sample of each kernel in turn, the caches being in the state that the objective asks for; or
+    /// what became of its schedule instead. Before the first one, those that are to move do so. The first
+    /// turn is taken whatever the time; there are fewer samples than turns once it is over.
+    fn take_turns(
         &mut self,
-        kernel: &mut Self::Kernel,
-        repeats: u64,
-        may_wait: bool,
-        limit: Option<Duration>,
-    ) -> Result<Sample, Outcome>;
-
-    /// Gives input, residual and output other memory. How their addresses lie to those of weights
-    /// and scratch is luck, which decides on up to 10 % of the time of a kernel of 1 us; so is to which
-    /// physical pages they fall, which decides on 5 % where the data fill the second-level cache.
-    fn relocate_tensors(&mut self);
-
-    /// Gives a kernel's weights and scratch other memory.
-    ///
-    /// # Errors
-    ///
-    /// Returns what became of the schedule instead.
-    fn relocate(&mut self, kernel: &mut Self::Kernel) -> Result<(), Outcome>;
+        turns: &mut [Turn<'_, Self::Kernel>],
+        deadline: Deadline<'_>,
+    ) -> Vec<Result<Sample, Outcome>>;
 
     /// Verifies a kernel that is to be stored once more: on other data, at the edges of its buffers,
     /// and on the threads it is for.
@@ -92,8 +76,24 @@ pub trait Bench {
     }
 }
 
+/// What a kernel does in a round.
+#[derive(Debug)]
+pub struct Turn<'a, K> {
+    /// The kernel.
+    pub kernel: &'a mut K,
+    /// Runs, one after the other, that are its sample.
+    pub repeats: u64,
+    /// Whether it may wait for a quiet moment where something else uses the machine.
+    pub may_wait: bool,
+    /// Whether its weights and scratch are given other memory before, and with them input, residual and
+    /// output. How their addresses lie to each other is luck, which decides on up to 10 % of the time of
+    /// a kernel of 1 us; so is to which physical pages they fall, which decides on 5 % where the data fill
+    /// the second-level cache.
+    pub moves: bool,
+}
+
 /// Time of some runs together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// Nanoseconds.
     pub ns: u64,
@@ -380,6 +380,26 @@ impl HostBench {
         }
     }
 
+    /// Gives other memory to those that move, as far as time allows, and to what they share.
+    fn relocate(&mut self, turns: &mut [Turn<'_, Prepared>], deadline: Deadline<'_>) {
+        let mut place = || LINE * self.places.random_range(0..PLACES);
+        // All are there before those that they replace are given back.
+        let mut moving = turns.iter_mut().filter(|turn| turn.moves).peekable();
+        if moving.peek().is_some() {
+            self.input = Guarded::holding(&self.tensors.input, place());
+            self.residual = self.tensors.residual().map(|it| Guarded::holding(it, place()));
+            self.output = Guarded::canaries(self.workload.output_len(), place());
+        }
+        for Turn { kernel, .. } in moving {
+            if deadline.has_passed() {
+                break;
+            }
+            let _spacer = Buffer::zeroed(place());
+            let moved = (kernel.weights.clone(), kernel.kernel.workspace(self.threads));
+            (kernel.weights, kernel.workspace) = moved;
+        }
+    }
+
     fn try_run(&mut self, kernel: &mut Prepared) -> Result<(), RunError> {
         self.tries(kernel).run()
     }
@@ -494,37 +514,27 @@ impl Bench for HostBench {
     fn prepare(
         &mut self,
         schedule: &CheckedSchedule,
-        _: Option<Duration>,
+        _: Deadline<'_>,
     ) -> Result<Prepared, Outcome> {
         let mut kernel = self.compile(schedule).map_err(Outcome::NotCompiled)?;
         self.verify(&mut kernel).map_err(Outcome::Wrong)?;
         Ok(kernel)
     }
 
-    fn sample(
+    fn take_turns(
         &mut self,
-        kernel: &mut Prepared,
-        repeats: u64,
-        may_wait: bool,
-        _: Option<Duration>,
-    ) -> Result<Sample, Outcome> {
-        Ok(self.taken(kernel, repeats, may_wait))
-    }
-
-    fn relocate_tensors(&mut self) {
-        let mut place = || LINE * self.places.random_range(0..PLACES);
-        // Each is there before the one that it replaces is given back.
-        self.input = Guarded::holding(&self.tensors.input, place());
-        self.residual = self.tensors.residual().map(|it| Guarded::holding(it, place()));
-        self.output = Guarded::canaries(self.workload.output_len(), place());
-    }
-
-    fn relocate(&mut self, kernel: &mut Prepared) -> Result<(), Outcome> {
-        let _spacer = Buffer::zeroed(LINE * self.places.random_range(0..PLACES));
-        // Both are there before those that they replace are given back.
-        let moved = (kernel.weights.clone(), kernel.kernel.workspace(self.threads));
-        (kernel.weights, kernel.workspace) = moved;
-        Ok(())
+        turns: &mut [Turn<'_, Prepared>],
+        deadline: Deadline<'_>,
+    ) -> Vec<Result<Sample, Outcome>> {
+        self.relocate(turns, deadline);
+        let mut samples = Vec::with_capacity(turns.len());
+        for turn in turns {
+            if !samples.is_empty() && deadline.has_passed() {
+                break;
+            }
+            samples.push(Ok(self.taken(turn.kernel, turn.repeats, turn.may_wait)));
+        }
+        samples
     }
 
     fn verify_again(&mut self, kernel: &mut Prepared) -> Result<(), Outcome> {
@@ -547,6 +557,7 @@ impl Bench for HostBench {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::SystemClock;
     use dsconv_kernels::cost;
 
     #[test]
@@ -557,8 +568,12 @@ mod tests {
             let default = cost::default_schedule(&workload, &target, threads);
             let mut bench = HostBench::new(&workload, &target, threads, Objective::Warm, 0)
                 .expect("threads start");
-            let mut kernel = bench.prepare(&default, None).expect("the default is right");
-            assert!(bench.sample(&mut kernel, 3, true, None).expect("it is right").ns > 0);
+            let clock = SystemClock::start();
+            let never = Deadline::within(&clock, None);
+            let mut kernel = bench.prepare(&default, never).expect("the default is right");
+            let turn = Turn { kernel: &mut kernel, repeats: 3, may_wait: true, moves: true };
+            let samples = bench.take_turns(&mut [turn], never);
+            assert!(matches!(samples[..], [Ok(Sample { ns: 1.., .. })]), "{samples:?}");
             assert!(bench.time(&mut kernel, Duration::ZERO).samples > 0);
         }
     }

@@ -173,7 +173,7 @@ fn keep_closest<K>(seconds: &mut Vec<(f64, Contender<K>)>, most_ns: u64) {
 /// Confirms, and again where something else used the machine meanwhile. Tells what did so in the
 /// last attempt; in the search, where no time is left for one and its samples have to do, or where these
 /// were so seldom quiet that it may have lost the best on the way.
-fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
+fn confirm<B: Bench>(race: &mut Race<'_, B>) -> Option<String> {
     let disturbed = race.disturbance();
     let while_searching = race.contamination();
     let is_over = race.is_over();
@@ -194,7 +194,7 @@ fn confirm<B: Bench, C: Clock>(race: &mut Race<'_, B, C>) -> Option<String> {
 
 /// Takes note of the trials of an earlier run, and lets the best of them race again.
 fn readmit_resumed<B: Bench, C: Clock>(
-    race: &mut Race<'_, B, C>,
+    race: &mut Race<'_, B>,
     progress: &mut Progress<'_, C>,
     strategy: &mut dyn Strategy,
     default: &CheckedSchedule,
@@ -214,7 +214,7 @@ fn readmit_resumed<B: Bench, C: Clock>(
 }
 
 /// Time to keep for the confirmation: half of it goes by moving.
-fn confirmation_ns<B: Bench, C: Clock>(race: &Race<'_, B, C>, budget_ns: u64) -> u64 {
+fn confirmation_ns<B: Bench>(race: &Race<'_, B>, budget_ns: u64) -> u64 {
     let sample_ns = race.sample_ns() as f64 * race.overhead();
     let wanted = 2.0 * sample_ns * (CONFIRMED * LEAST_ROUNDS) as f64;
     (wanted as u64).min(budget_ns / CONFIRM_SHARE)

@@ -7,6 +7,7 @@
 //! assert_eq!(median_absolute_deviation(&[3.0, 1.0, 2.0, 10.0]), 1.0);
 //! ```
 
+use std::fmt::Debug;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ const STEADY: f64 = 0.9;
 const MOST_WARM_UPS: usize = 5;
 
 /// Time since some fixed moment.
-pub trait Clock {
+pub trait Clock: Debug {
     /// Nanoseconds since that moment; never runs backwards.
     fn now_ns(&self) -> u64;
 }
@@ -47,6 +48,42 @@ impl SystemClock {
 impl Clock for SystemClock {
     fn now_ns(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A moment at which no further run starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline<'a> {
+    clock: &'a dyn Clock,
+    until_ns: u64,
+}
+
+impl<'a> Deadline<'a> {
+    /// When the clock shows so much.
+    pub fn at(clock: &'a dyn Clock, until_ns: u64) -> Self {
+        Self { clock, until_ns }
+    }
+
+    /// After so long from now; without that, never.
+    pub fn within(clock: &'a dyn Clock, time: Option<Duration>) -> Self {
+        let ns = time.and_then(|time| u64::try_from(time.as_nanos()).ok());
+        Self::at(clock, ns.map_or(u64::MAX, |ns| clock.now_ns().saturating_add(ns)))
+    }
+
+    /// By which clock.
+    pub fn clock(&self) -> &'a dyn Clock {
+        self.clock
+    }
+
+    /// Whether it has passed.
+    pub fn has_passed(&self) -> bool {
+        self.clock.now_ns() >= self.until_ns
+    }
+
+    /// Time until then, unless it never comes.
+    pub fn left(&self) -> Option<Duration> {
+        let left_ns = self.until_ns.saturating_sub(self.clock.now_ns());
+        (self.until_ns != u64::MAX).then(|| Duration::from_nanos(left_ns))
     }
 }
 

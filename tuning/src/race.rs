@@ -9,14 +9,12 @@
 //! with each other, and so are those that something [disturbed](crate::timings). Users of Kernel Tuner
 //! or TVM get a mean of a few back-to-back repeats instead.
 
-use std::time::Duration;
-
 use dsconv::Measurement;
 use dsconv_kernels::{CheckedSchedule, Schedule};
 
-use crate::bench::{Bench, Sample};
+use crate::bench::{Bench, Sample, Turn};
 use crate::contention::Disturbance;
-use crate::measure::{Clock, is_too_short, median, per_run_us, repeats_for};
+use crate::measure::{Clock, Deadline, is_too_short, median, per_run_us, repeats_for};
 use crate::timings::Timings;
 use crate::trial::{Outcome, Trial};
 
@@ -44,8 +42,6 @@ const HOPELESS_RUN: f64 = 3.0;
 /// A single run of this time is believed. A shorter one that would cost a candidate its place is
 /// repeated once before: it may have been interrupted, which takes a few milliseconds.
 const LONG_RUN_NS: u64 = 20_000_000;
-/// Time that a candidate in progress may overrun the budget by.
-const GRACE: Duration = Duration::from_secs(1);
 /// How far a candidate's fastest sample may lie behind the best median, by its number of samples.
 /// Noise between samples of one kernel is 1-5 % on a quiet machine.
 const MARGINS: [f64; RACE_SAMPLES] = [1.5, 1.4, 1.3, 1.2, 1.1];
@@ -173,13 +169,12 @@ struct Best {
 
 /// Verified candidates that take turns, and the clock they are timed by.
 #[derive(Debug)]
-pub struct Race<'a, B: Bench, C> {
+pub struct Race<'a, B: Bench> {
     bench: &'a mut B,
-    clock: &'a C,
-    /// Moment at which no further run starts.
-    until_ns: u64,
+    deadline: Deadline<'a>,
     running: Vec<Contender<B::Kernel>>,
-    /// Time that samples so far have taken by themselves, and with all that comes before them.
+    /// Time that samples so far have taken by themselves, and with all that comes before them. Those that
+    /// moved do not count.
     sampled_ns: u64,
     spent_ns: u64,
     /// Parts of the times beside a neighbour that kernels of which both are known took in quiet.
@@ -188,13 +183,12 @@ pub struct Race<'a, B: Bench, C> {
     disturbance: Disturbance,
 }
 
-impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
+impl<'a, B: Bench> Race<'a, B> {
     /// A race with nobody in it, in which no run starts once the clock shows `until_ns`.
-    pub fn new(bench: &'a mut B, clock: &'a C, until_ns: u64) -> Self {
+    pub fn new(bench: &'a mut B, clock: &'a dyn Clock, until_ns: u64) -> Self {
         Self {
             bench,
-            clock,
-            until_ns,
+            deadline: Deadline::at(clock, until_ns),
             running: Vec::new(),
             sampled_ns: 0,
             spent_ns: 0,
@@ -209,25 +203,21 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     ///
     /// Returns what became of the schedule instead.
     pub fn prepare(&mut self, schedule: &CheckedSchedule) -> Result<B::Kernel, Outcome> {
-        self.bench.prepare(schedule, self.limit())
-    }
-
-    /// Time that the candidate in progress may take: what is left, and some seconds more, so that
-    /// only a candidate that would overrun the budget by far is given up.
-    fn limit(&self) -> Option<Duration> {
-        let left_ns = self.until_ns.checked_sub(self.clock.now_ns());
-        let is_endless = self.until_ns == u64::MAX;
-        (!is_endless).then(|| Duration::from_nanos(left_ns.unwrap_or(0)) + GRACE)
+        self.bench.prepare(schedule, self.deadline)
     }
 
     /// Moves the moment at which no further run starts.
     pub fn set_until(&mut self, until_ns: u64) {
-        self.until_ns = until_ns;
+        self.deadline = Deadline::at(self.deadline.clock(), until_ns);
     }
 
     /// Whether the time is up.
     pub fn is_over(&self) -> bool {
-        self.clock.now_ns() >= self.until_ns
+        self.deadline.has_passed()
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.deadline.clock().now_ns()
     }
 
     /// The lowest medians in the race so far.
@@ -343,12 +333,9 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     pub fn run(&mut self) -> Vec<Contender<B::Kernel>> {
         let mut dropped = Vec::new();
         self.forget_samples();
-        self.relocate(|contender| contender.is_incumbent);
         for round in 1..=RACE_SAMPLES {
-            if MOVES.contains(&round) {
-                self.relocate(|_| true);
-            }
-            if !self.sample_each(round, WANTED_QUIET) {
+            let moves = |it: &Contender<_>| MOVES.contains(&round) || round == 1 && it.is_incumbent;
+            if !self.sample_each(round, WANTED_QUIET, moves) {
                 break;
             }
             let Some(best) = self.best() else { break };
@@ -447,7 +434,8 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
     ///
     /// Returns what became of the schedule instead.
     pub fn verify_alone(&mut self, schedule: &CheckedSchedule) -> Result<(), Outcome> {
-        let mut kernel = self.bench.prepare(schedule, None)?;
+        let mut kernel =
+            self.bench.prepare(schedule, Deadline::within(self.deadline.clock(), None))?;
         self.bench.verify_again(&mut kernel)
     }
 
@@ -468,42 +456,35 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         std::mem::take(&mut self.disturbance).contamination()
     }
 
-    /// Moves input, output and some contenders to other memory, as far as time allows.
-    fn relocate(&mut self, which: impl Fn(&Contender<B::Kernel>) -> bool) {
-        if self.is_over() {
-            return;
-        }
-        self.bench.relocate_tensors();
-        let mut running = std::mem::take(&mut self.running);
-        for contender in running.iter_mut().filter(|contender| which(contender)) {
-            if self.is_over() {
-                break;
-            }
-            contender.failure = self.bench.relocate(&mut contender.kernel).err();
-        }
-        self.running = running;
-    }
-
     /// One sample of each contender that has fewer than `wanted`, which may wait for a quiet moment while
-    /// the contender has fewer than `quiet` in the group in progress; whether there was any and time is
-    /// left.
-    fn sample_each(&mut self, wanted: usize, quiet: usize) -> bool {
+    /// the contender has fewer than `quiet` in the group in progress; before, those that are to move are
+    /// given other memory, and with them input and output. Whether all were sampled, and there was any.
+    fn sample_each(
+        &mut self,
+        wanted: usize,
+        quiet: usize,
+        moves: impl Fn(&Contender<B::Kernel>) -> bool,
+    ) -> bool {
         let mut running = std::mem::take(&mut self.running);
-        let mut sampled = false;
-        for contender in running.iter_mut().filter(|c| c.needs_samples(wanted)) {
-            if self.is_over() {
-                sampled = false;
-                break;
-            }
-            let may_wait = contender.timings.lacks_quiet(quiet);
-            match self.time(contender, may_wait) {
+        let mut sampled: Vec<_> =
+            running.iter_mut().filter(|it| it.needs_samples(wanted)).collect();
+        let turns = sampled.iter_mut().map(|contender| {
+            let (may_wait, moves) = (contender.timings.lacks_quiet(quiet), moves(contender));
+            let Contender { kernel, repeats, .. } = &mut **contender;
+            Turn { kernel, repeats: *repeats, may_wait, moves }
+        });
+        let mut turns: Vec<_> = turns.collect();
+        let is_round = !turns.is_empty() && !self.is_over();
+        let samples = if is_round { self.take_turns(&mut turns) } else { Vec::new() };
+        let is_whole = is_round && samples.len() == sampled.len();
+        for (contender, sample) in sampled.into_iter().zip(samples) {
+            match sample {
                 Ok(sample) => contender.timings.push(sample.timing(contender.repeats)),
                 Err(outcome) => contender.failure = Some(outcome),
             }
-            sampled = true;
         }
         self.running = running;
-        sampled
+        is_whole
     }
 
     /// One sample, which may wait for a quiet moment or not.
@@ -512,12 +493,19 @@ impl<'a, B: Bench, C: Clock> Race<'a, B, C> {
         contender: &mut Contender<B::Kernel>,
         may_wait: bool,
     ) -> Result<Sample, Outcome> {
-        let (limit, start_ns) = (self.limit(), self.clock.now_ns());
         let Contender { kernel, repeats, .. } = contender;
-        let sample = self.bench.sample(kernel, *repeats, may_wait, limit)?;
-        self.sampled_ns += sample.ns;
-        self.spent_ns += self.clock.now_ns() - start_ns;
-        Ok(sample)
+        let turn = Turn { kernel, repeats: *repeats, may_wait, moves: false };
+        self.take_turns(&mut [turn]).pop().expect("the first turn is always taken")
+    }
+
+    fn take_turns(&mut self, turns: &mut [Turn<'_, B::Kernel>]) -> Vec<Result<Sample, Outcome>> {
+        let start_ns = self.now_ns();
+        let samples = self.bench.take_turns(turns, self.deadline);
+        if turns.iter().all(|turn| !turn.moves) {
+            self.sampled_ns += samples.iter().flatten().map(|sample| sample.ns).sum::<u64>();
+            self.spent_ns += self.now_ns() - start_ns;
+        }
+        samples
     }
 
     /// Best first: by the least of few samples, which is the least disturbed.

@@ -4,7 +4,8 @@
 //! [`WorkerBench`] starts a [`Program`] that calls [`serve`] and keeps it until it dies: starting
 //! one takes as long as several candidates, so it is not done for each. Compilation, verification
 //! and timing all happen there; requests and replies are lines of JSON on its standard input and
-//! output, some 300 bytes and 30 us for each sample.
+//! output. To be asked and to answer wakes a thread on each side, which takes some 0.2 ms where cores sleep
+//! between: as long as a sample. So all samples of a round are one request.
 //!
 //! ```no_run
 //! use dsconv_kernels::{Target, Workload};
@@ -27,15 +28,17 @@ use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use dsconv::Objective;
 use dsconv_kernels::{CheckedSchedule, Target, Workload};
 
-use crate::bench::{Bench, Sample};
+use crate::bench::{Bench, Sample, Turn};
+use crate::measure::Deadline;
 use crate::trial::Outcome;
 use process::{Lost, Process};
-use protocol::{Hello, Reply, Request};
+use protocol::{Hello, RemoteTurn, Reply, Request};
 
 mod fault;
 mod process;
@@ -53,6 +56,10 @@ const FIRST_LIMIT: Duration = Duration::from_secs(60);
 const LEAST_LIMIT: Duration = Duration::from_secs(2);
 /// Times the fastest run, for each run of a candidate.
 const SLOWEST: u32 = 40;
+/// Time that a turn takes to wait for quiet moments, and to move.
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
+/// Time by which a candidate in progress may overrun the deadline.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A program that calls [`serve`], and its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,13 +198,9 @@ impl WorkerBench {
     }
 
     /// Compiles and verifies a kernel of a process that is gone again.
-    fn ensure(
-        &mut self,
-        kernel: &mut RemoteKernel,
-        limit: Option<Duration>,
-    ) -> Result<(), Outcome> {
+    fn ensure(&mut self, kernel: &mut RemoteKernel, left: Option<Duration>) -> Result<(), Outcome> {
         if self.process.is_none() || kernel.generation != self.generation {
-            self.prepare_as(kernel.id, &kernel.schedule, limit)?;
+            self.prepare_as(kernel.id, &kernel.schedule, left)?;
             kernel.generation = self.generation;
         }
         Ok(())
@@ -207,24 +210,53 @@ impl WorkerBench {
         &mut self,
         id: u64,
         schedule: &CheckedSchedule,
-        limit: Option<Duration>,
+        left: Option<Duration>,
     ) -> Result<(), Outcome> {
         let request = Request::Prepare { id, schedule: *schedule.schedule() };
-        let limit = self.limit(1, limit);
+        let limit = self.limit(1, left, Duration::ZERO);
         match self.ask(&request, limit)? {
             Reply::Prepared => Ok(()),
             reply => Err(reply.failure()),
         }
     }
 
-    /// The least of what the driver allows and what is plausible for so many runs.
-    fn limit(&self, runs: u64, limit: Option<Duration>) -> Duration {
+    /// All turns in one request.
+    fn round(
+        &mut self,
+        turns: &mut [Turn<'_, RemoteKernel>],
+        within: Option<Duration>,
+    ) -> Result<Vec<Sample>, Outcome> {
+        for turn in turns.iter_mut() {
+            self.ensure(turn.kernel, within)?;
+        }
+        let remote = turns.iter().map(|turn| {
+            let Turn { kernel, repeats, may_wait, moves } = turn;
+            RemoteTurn { id: kernel.id, repeats: *repeats, may_wait: *may_wait, moves: *moves }
+        });
+        let request = Request::TakeTurns { turns: remote.collect(), within };
+        let runs = turns.iter().map(|turn| turn.repeats).sum();
+        let waits = LONGEST_WAIT.saturating_mul(u32::try_from(turns.len()).unwrap_or(u32::MAX));
+        match self.ask(&request, self.limit(runs, within, waits))? {
+            Reply::Samples { samples } => {
+                for (sample, turn) in samples.iter().zip(turns) {
+                    let run = Duration::from_nanos(sample.ns / turn.repeats.max(1));
+                    self.fastest = Some(self.fastest.map_or(run, |fastest| fastest.min(run)));
+                }
+                Ok(samples)
+            }
+            reply => Err(reply.failure()),
+        }
+    }
+
+    /// The least of what the time that is left allows and what is plausible for so many runs, and waits
+    /// for so long.
+    fn limit(&self, runs: u64, left: Option<Duration>, waits: Duration) -> Duration {
         let runs = u32::try_from(runs).unwrap_or(u32::MAX);
         let plausible = match self.fastest {
-            Some(fastest) => LEAST_LIMIT + (SLOWEST * fastest).saturating_mul(runs),
+            Some(fastest) => LEAST_LIMIT + waits + (SLOWEST * fastest).saturating_mul(runs),
             None => FIRST_LIMIT,
         };
-        limit.map_or(plausible, |limit| limit.min(plausible))
+        left.map_or(plausible, |left| plausible.min(left + GRACE))
     }
 }
 
@@ -234,47 +266,37 @@ impl Bench for WorkerBench {
     fn prepare(
         &mut self,
         schedule: &CheckedSchedule,
-        limit: Option<Duration>,
+        deadline: Deadline<'_>,
     ) -> Result<RemoteKernel, Outcome> {
         let id = self.next_id;
         self.next_id += 1;
-        self.prepare_as(id, schedule, limit)?;
+        self.prepare_as(id, schedule, deadline.left())?;
         let (generation, dropped) = (self.generation, Rc::clone(&self.dropped));
         Ok(RemoteKernel { schedule: *schedule, generation, id, dropped })
     }
 
-    fn sample(
+    fn take_turns(
         &mut self,
-        kernel: &mut RemoteKernel,
-        repeats: u64,
-        may_wait: bool,
-        limit: Option<Duration>,
-    ) -> Result<Sample, Outcome> {
-        self.ensure(kernel, limit)?;
-        let limit = self.limit(repeats, limit);
-        match self.ask(&Request::Sample { id: kernel.id, repeats, may_wait }, limit)? {
-            Reply::Sample { ns, is_quiet } => {
-                let run = Duration::from_nanos(ns / repeats.max(1));
-                self.fastest = Some(self.fastest.map_or(run, |fastest| fastest.min(run)));
-                Ok(Sample { ns, is_quiet })
+        turns: &mut [Turn<'_, RemoteKernel>],
+        deadline: Deadline<'_>,
+    ) -> Vec<Result<Sample, Outcome>> {
+        let outcome = match self.round(turns, deadline.left()) {
+            Ok(samples) => return samples.into_iter().map(Ok).collect(),
+            Err(outcome) => outcome,
+        };
+        if turns.len() == 1 {
+            return vec![Err(outcome)];
+        }
+        // Who it was shows when each goes alone; until then, whatever the time, since a kernel that
+        // never ends must not win by its earlier samples.
+        let mut samples = Vec::with_capacity(turns.len());
+        for turn in turns {
+            samples.extend(self.take_turns(slice::from_mut(turn), deadline));
+            if deadline.has_passed() && samples.iter().any(Result::is_err) {
+                break;
             }
-            reply => Err(reply.failure()),
         }
-    }
-
-    fn relocate_tensors(&mut self) {
-        // A worker that is gone, or goes now, gets new memory when it is started again.
-        if self.process.is_some() {
-            let _ = self.ask(&Request::RelocateTensors, FIRST_LIMIT);
-        }
-    }
-
-    fn relocate(&mut self, kernel: &mut RemoteKernel) -> Result<(), Outcome> {
-        self.ensure(kernel, None)?;
-        match self.ask(&Request::Relocate { id: kernel.id }, FIRST_LIMIT)? {
-            Reply::Relocated => Ok(()),
-            reply => Err(reply.failure()),
-        }
+        samples
     }
 
     fn verify_again(&mut self, kernel: &mut RemoteKernel) -> Result<(), Outcome> {

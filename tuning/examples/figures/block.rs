@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use dsconv::cpu;
 use dsconv_kernels::{Schedule, Workload, cost};
-use dsconv_tuning::{Effort, Observer, Quiet, Status, Trial, TuneOptions, side_by_side, tune};
+use dsconv_tuning::worker::Program;
+use dsconv_tuning::{
+    Effort, Observer, Quiet, Status, Trial, TuneOptions, side_by_side, tune_in_worker,
+};
 
 const RUNS: u64 = 3;
 /// Time for which what competed in the runs meets side by side.
@@ -34,26 +37,29 @@ pub(crate) struct Run {
     pub(crate) is_contended: bool,
 }
 
-/// The best so far, each time that there is a better one, and when; and when each trial ended.
+/// The best so far, each time that there is a better one, and when; and when trials ended.
 #[derive(Default)]
 struct Course {
     best_us: Option<f64>,
     bests: Vec<(Duration, Schedule)>,
-    ends: Vec<Duration>,
+    /// The first trial's end, the last one's, and trials after the first.
+    ends: Option<[Duration; 2]>,
+    later: u64,
 }
 
 impl Course {
     /// Trials a second, from the first one on.
     fn trials_per_s(&self) -> Option<f64> {
-        let (first, later) = self.ends.split_first()?;
-        let took = later.last()?.saturating_sub(*first);
-        Some(later.len() as f64 / took.as_secs_f64())
+        let [first, last] = self.ends?;
+        (self.later > 0).then(|| self.later as f64 / (last - first).as_secs_f64())
     }
 }
 
 impl Observer for Course {
     fn trial(&mut self, trial: &Trial, status: &Status) {
-        self.ends.push(status.elapsed);
+        let ends = self.ends.get_or_insert([status.elapsed; 2]);
+        ends[1] = status.elapsed;
+        self.later = status.trials.saturating_sub(1);
         if let Some(us) = trial.median_us()
             && self.best_us.is_none_or(|best| us < best)
         {
@@ -70,6 +76,7 @@ impl Block {
         exhaustive: bool,
     ) -> Result<Self, Box<dyn Error>> {
         let target = cpu::host_target();
+        let program = Program::this(["worker"])?;
         let default = *cost::default_schedule(workload, &target, threads).schedule();
         let mut schedules = vec![default];
         let mut runs = Vec::new();
@@ -77,7 +84,7 @@ impl Block {
         for seed in 1..=RUNS {
             let mut course = Course::default();
             let options = TuneOptions { seed, threads, ..Effort::Normal.options() };
-            let tuned = tune(workload, &target, &options, &mut course)?;
+            let tuned = tune_in_worker(workload, &target, &options, &program, &mut course)?;
             schedules.extend(course.bests.iter().map(|(_, schedule)| *schedule));
             schedules.push(tuned.record.schedule);
             courses.push(course);
@@ -89,7 +96,8 @@ impl Block {
         }
         if exhaustive {
             let options = TuneOptions { threads, ..Effort::Exhaustive.options() };
-            schedules.push(tune(workload, &target, &options, &mut Quiet)?.record.schedule);
+            let tuned = tune_in_worker(workload, &target, &options, &program, &mut Quiet)?;
+            schedules.push(tuned.record.schedule);
         }
         let compared = side_by_side(workload, &target, threads, &schedules, COMPARISON)?;
         let best_us = compared[0].measurement.median_us;

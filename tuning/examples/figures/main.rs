@@ -10,16 +10,18 @@
 //!
 //! Each block of `benches/blocks.toml` is tuned three times with normal effort and other seeds (and
 //! once exhaustively, if asked for). Then all that were ever the best of a run meet the winners and
-//! the untuned default side by side: what a schedule costs here is its time there. Trials a second are
-//! those of one process, without the worker that `autotune` asks. When all blocks are tuned, the winners
-//! of each meet by themselves, in several passes over the blocks: regret is the
-//! median of these. To see what a busy machine does to it, keep a core busy meanwhile.
+//! the untuned default side by side: what a schedule costs here is its time there. Candidates run in a
+//! worker, as those of `autotune` do. When all blocks are tuned, the winners of each meet by themselves, in
+//! several passes over the blocks: regret is the median of these. To see what a busy machine does to it,
+//! keep a core busy meanwhile.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use clap::Parser;
 use dsconv_tuning::measure::median;
+use dsconv_tuning::worker;
 
 use self::block::Block;
 use self::meetings::Meetings;
@@ -51,6 +53,9 @@ struct Arguments {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::args().nth(1).as_deref() == Some("worker") {
+        return Ok(worker::serve(io::stdin().lock(), io::stdout().lock())?);
+    }
     let arguments = Arguments::parse();
     let names = &arguments.names;
     let mut blocks = Vec::new();

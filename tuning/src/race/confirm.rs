@@ -14,7 +14,7 @@ use dsconv_kernels::Schedule;
 
 use super::{Contender, Race};
 use crate::bench::Bench;
-use crate::measure::{Clock, median, median_bounds};
+use crate::measure::{median, median_bounds};
 use crate::timings::{GROUP, Timings};
 
 /// Rounds of a confirmation at least, if the budget allows.
@@ -39,7 +39,7 @@ const TIE: f64 = 1.005;
 const LIKELY_TIE: f64 = 1.01;
 const POSSIBLE_TIE: f64 = 1.05;
 
-impl<B: Bench, C: Clock> Race<'_, B, C> {
+impl<B: Bench> Race<'_, B> {
     /// Samples all contenders in turn with nothing carried over, and sorts them, the fastest first.
     /// The order of turns is reversed from round to round, so that nobody always follows the same
     /// neighbour and a steady drift cancels; and before each round everything moves to other memory, so
@@ -61,9 +61,9 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// machine was hardly ever quiet, it takes some times as long. Gives each one's time over that of the
     /// first, sorted.
     pub fn compare(&mut self, within_ns: u64) -> Vec<(Schedule, f64)> {
-        let start_ns = self.clock.now_ns();
+        let start_ns = self.now_ns();
         self.sample_afresh(usize::MAX, |race, _, _| {
-            let taken_ns = race.clock.now_ns() - start_ns;
+            let taken_ns = race.now_ns() - start_ns;
             let groups = |it: &Contender<B::Kernel>| it.timings.least_of_groups();
             let are_sure = || race.running.iter().all(|it| groups(it).quiet() >= LEAST_QUIET);
             taken_ns >= within_ns && (taken_ns >= OVERTIME.saturating_mul(within_ns) || are_sure())
@@ -93,13 +93,10 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
         most_rounds: usize,
         mut is_certain: impl FnMut(&mut Self, usize, u64) -> bool,
     ) {
-        let start_ns = self.clock.now_ns();
+        let start_ns = self.now_ns();
         self.forget_samples();
         for round in 1..=most_rounds {
-            if round > 1 {
-                self.relocate(|contender| !contender.is_settled);
-            }
-            if !self.sample_each(round, 1) {
+            if !self.sample_each(round, 1, |_| round > 1) {
                 break;
             }
             self.running.retain(|contender| contender.failure.is_none());
@@ -108,7 +105,7 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
                 continue;
             }
             self.count_groups();
-            let taken_ns = self.clock.now_ns() - start_ns;
+            let taken_ns = self.now_ns() - start_ns;
             if is_certain(self, round / GROUP, taken_ns) && round >= LEAST_ROUNDS {
                 break;
             }
@@ -144,9 +141,9 @@ impl<B: Bench, C: Clock> Race<'_, B, C> {
     /// samples tell too little of who is best.
     fn places(&self, groups: usize, taken_ns: u64) -> usize {
         let samples: usize = self.running.iter().map(|it| it.timings.len()).sum();
-        let left_ns = self.until_ns.saturating_sub(self.clock.now_ns());
+        let left_ns = self.deadline.left().map_or(f64::INFINITY, |left| left.as_nanos() as f64);
         let rounds = LEAST_ROUNDS - groups * GROUP;
-        let affordable = left_ns as f64 / taken_ns as f64 * samples as f64 / rounds as f64;
+        let affordable = left_ns / taken_ns as f64 * samples as f64 / rounds as f64;
         let many = PLACES.iter().find(|(when, _)| *when == groups).map_or(usize::MAX, |it| it.1);
         many.min((affordable as usize).max(self.level().count() / 2)).max(LEAST_PLACES)
     }

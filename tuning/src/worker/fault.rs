@@ -4,8 +4,9 @@ use dsconv_kernels::Schedule;
 
 /// Names faults and where they occur: `segv:t7 hang-sample:b6,v2` crashes while preparing
 /// schedules with `t7` in their text, and hangs while sampling those with `b6,v2`. `slow-sample`
-/// makes samples longer. `-again` is the second verification, where `flip-again` changes one bit of
-/// an output.
+/// makes samples longer. `-move` is a sample before which a kernel moves, as it does only in a race;
+/// `-round` is one that others share a request with. `-again` is the second verification, where
+/// `flip-again` changes one bit of an output.
 const VARIABLE: &str = "DSCONV_TEST_FAULTS";
 
 /// The faults of this process; none unless the variable is set.
@@ -25,11 +26,14 @@ impl Faults {
     }
 
     /// Gives how many times longer a sample is.
-    pub(super) fn at_sample(&self, schedule: &Schedule) -> u64 {
-        match self.named(schedule, |name| name.strip_suffix("-sample")) {
-            Some("slow") => return 2,
-            Some(fault) => commit(fault),
-            None => {}
+    pub(super) fn at_turn(&self, schedule: &Schedule, moves: bool, is_in_round: bool) -> u64 {
+        let occasions = [("-sample", true), ("-move", moves), ("-round", is_in_round)].into_iter();
+        for (suffix, _) in occasions.filter(|(_, is_there)| *is_there) {
+            match self.named(schedule, |name| name.strip_suffix(suffix)) {
+                Some("slow") => return 2,
+                Some(fault) => commit(fault),
+                None => {}
+            }
         }
         1
     }

@@ -1,9 +1,12 @@
 //! What driver and worker say to each other, one line of JSON each.
 
+use std::time::Duration;
+
 use dsconv::Objective;
 use dsconv_kernels::{Schedule, Target, Workload};
 use serde::{Deserialize, Serialize};
 
+use crate::bench::Sample;
 use crate::fate::Fate;
 use crate::trial::Outcome;
 
@@ -15,12 +18,8 @@ pub(super) enum Request {
     Hello(Hello),
     /// Compile and verify.
     Prepare { id: u64, schedule: Schedule },
-    /// Run so many times, in a quiet moment perhaps.
-    Sample { id: u64, repeats: u64, may_wait: bool },
-    /// Give other memory to input, residual and output.
-    RelocateTensors,
-    /// Give other memory to weights and scratch.
-    Relocate { id: u64 },
+    /// A round, in which no run starts after so long.
+    TakeTurns { turns: Vec<RemoteTurn>, within: Option<Duration> },
     /// Verify once more, on other data.
     VerifyAgain { id: u64 },
     /// Tell why the samples since the last such request cannot be trusted.
@@ -40,6 +39,15 @@ pub(super) struct Hello {
     pub(super) seed: u64,
 }
 
+/// A [`Turn`](crate::bench::Turn) of a kernel that the worker has.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct RemoteTurn {
+    pub(super) id: u64,
+    pub(super) repeats: u64,
+    pub(super) may_wait: bool,
+    pub(super) moves: bool,
+}
+
 /// From the worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -48,14 +56,12 @@ pub(super) enum Reply {
     Ready,
     /// Compiled, and equal to the reference.
     Prepared,
-    /// What was to be moved is elsewhere.
-    Relocated,
     /// Equal to the reference on other data, too.
     Verified,
     /// What became of the schedule instead.
     Failed(Fate),
-    /// Time of the runs asked for, and whether nothing disturbed them.
-    Sample { ns: u64, is_quiet: bool },
+    /// Of the turns that were taken.
+    Samples { samples: Vec<Sample> },
     /// Why samples cannot be trusted, if so.
     Contamination { reason: Option<String> },
     /// A request that makes no sense.

@@ -53,11 +53,25 @@ fn a_crash_costs_one_candidate_whatever_its_signal() {
 }
 
 #[test]
-fn a_crash_in_the_middle_of_a_race_costs_one_candidate() {
+fn a_crash_while_it_is_timed_costs_one_candidate() {
     let part = part_of_some_schedules();
-    let report = with_faults(SMALL, &format!("abort-sample:{}", part.trim()));
-    assert!(count(&report, "crashed") > 0, "{report}");
-    assert_eq!(count(&report, "crashed") + count(&report, "measured"), 40, "{report}");
+    for when in ["sample", "move"] {
+        let report = with_faults(SMALL, &format!("abort-{when}:{}", part.trim()));
+        assert!(count(&report, "crashed") > 0, "{when}: {report}");
+        assert_eq!(count(&report, "crashed") + count(&report, "measured"), 40, "{when}: {report}");
+        let failures = report["failures"].as_array().expect("a list");
+        let is_guilty = |it: &serde_json::Value| it["schedule"].to_string().contains(part.trim());
+        assert!(failures.iter().all(is_guilty), "{when}: {failures:?}");
+    }
+}
+
+#[test]
+fn a_worker_that_dies_only_where_candidates_take_turns_costs_none() {
+    let line = SMALL.replace("--trials 40", "--trials 12");
+    let report = with_faults(&line, "abort-round:dw:");
+    assert_eq!(count(&report, "measured"), 12, "{report}");
+    let samples = report["record"]["samples"].as_u64();
+    assert!(samples.is_some_and(|samples| samples > 1), "{report}");
 }
 
 #[test]
@@ -103,14 +117,16 @@ fn a_default_that_is_wrong_on_other_data_is_an_error() {
 
 #[test]
 fn an_endless_loop_is_given_up_and_the_budget_holds() {
-    let start = Instant::now();
     let part = part_of_some_schedules();
     let line = SMALL.replace("--trials 40", "--trials 200").replace("60s", "3s");
-    let report = with_faults(&line, &format!("hang:{}", part.trim()));
-    assert!(count(&report, "timed_out") > 0, "{report}");
-    assert!(count(&report, "measured") > 0, "{report}");
-    // The budget, the last candidate's limit, and a machine that may stall.
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    for fault in ["hang", "hang-move"] {
+        let start = Instant::now();
+        let report = with_faults(&line, &format!("{fault}:{}", part.trim()));
+        assert!(count(&report, "timed_out") > 0, "{report}");
+        assert!(count(&report, "measured") > 0, "{report}");
+        // The budget, the last candidate's limit, and a machine that may stall.
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    }
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dsconv_kernels::{CheckedSchedule, CompileError, Isa, Schedule, Target, Workload};
-use dsconv_tuning::bench::{Bench, Sample};
-use dsconv_tuning::measure::Clock;
+use dsconv_tuning::bench::{Bench, Sample, Turn};
+use dsconv_tuning::measure::{Clock, Deadline};
 use dsconv_tuning::{Mismatch, Outcome, SearchSpace};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -122,6 +122,22 @@ impl<F: Fn(&Schedule) -> u64> FakeBench<F> {
         }
     }
 
+    fn sample(&mut self, turn: &Turn<'_, Schedule>) -> Result<Sample, Outcome> {
+        let &Turn { repeats, may_wait, .. } = turn;
+        let kernel = &*turn.kernel;
+        if (self.crashes)(kernel, self.runs_of(kernel)) {
+            return Err(Outcome::Crashed("SIGSEGV".to_owned()));
+        }
+        self.clock.advance(self.gather_ns);
+        let is_quiet = self.rng.random_bool((self.alone)(self.runs.len(), may_wait));
+        let slower = self.beside.get(kernel).copied().filter(|_| !is_quiet);
+        let start = self.clock.now_ns();
+        for _ in 0..repeats {
+            self.run(kernel, slower.unwrap_or(1.0));
+        }
+        Ok(Sample { ns: self.clock.now_ns() - start, is_quiet })
+    }
+
     fn run(&mut self, kernel: &Schedule, slower: f64) {
         let start = self.clock.now_ns();
         let Noise { jitter, interruptions, interruption_ns, drift, .. } = self.noise;
@@ -149,7 +165,7 @@ impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
     fn prepare(
         &mut self,
         schedule: &CheckedSchedule,
-        _: Option<Duration>,
+        _: Deadline<'_>,
     ) -> Result<Schedule, Outcome> {
         let schedule = *schedule.schedule();
         self.clock.advance(self.compile_ns);
@@ -166,33 +182,23 @@ impl<F: Fn(&Schedule) -> u64> Bench for FakeBench<F> {
         Ok(schedule)
     }
 
-    fn sample(
+    fn take_turns(
         &mut self,
-        kernel: &mut Schedule,
-        repeats: u64,
-        may_wait: bool,
-        _: Option<Duration>,
-    ) -> Result<Sample, Outcome> {
-        if (self.crashes)(kernel, self.runs_of(kernel)) {
-            return Err(Outcome::Crashed("SIGSEGV".to_owned()));
+        turns: &mut [Turn<'_, Schedule>],
+        deadline: Deadline<'_>,
+    ) -> Vec<Result<Sample, Outcome>> {
+        let moves = self.moves;
+        for turn in turns.iter().filter(|turn| moves && turn.moves) {
+            self.place(*turn.kernel);
         }
-        self.clock.advance(self.gather_ns);
-        let is_quiet = self.rng.random_bool((self.alone)(self.runs.len(), may_wait));
-        let slower = self.beside.get(kernel).copied().filter(|_| !is_quiet);
-        let start = self.clock.now_ns();
-        for _ in 0..repeats {
-            self.run(kernel, slower.unwrap_or(1.0));
+        let mut samples = Vec::new();
+        for turn in turns {
+            if !samples.is_empty() && deadline.has_passed() {
+                break;
+            }
+            samples.push(self.sample(turn));
         }
-        Ok(Sample { ns: self.clock.now_ns() - start, is_quiet })
-    }
-
-    fn relocate_tensors(&mut self) {}
-
-    fn relocate(&mut self, kernel: &mut Schedule) -> Result<(), Outcome> {
-        if self.moves {
-            self.place(*kernel);
-        }
-        Ok(())
+        samples
     }
 
     fn verify_again(&mut self, kernel: &mut Schedule) -> Result<(), Outcome> {
