@@ -7,7 +7,8 @@
 //!
 //! A single thread keeps a core while it takes a sample, too, and moves on to another where neighbours
 //! leave it no quiet moment. On that virtual machine they used each of the cores for four fifths of
-//! some seconds, in stretches of up to one, but both at once for two thirds only.
+//! some seconds, in stretches of up to one, but both at once for two thirds only. The thread that samples a
+//! block on several threads visits the cores of the others, to see who is there.
 //!
 //! Where a block runs on several threads, but not on all cores, the scheduler has a choice and is left
 //! to it.
@@ -36,6 +37,8 @@ mod linux {
         alike: CpuSet,
         /// Those that threads stay on while they do not measure.
         others: CpuSet,
+        /// Those of them on which threads help that measure.
+        helpers: CpuSet,
     }
 
     impl Cores {
@@ -49,7 +52,8 @@ mod linux {
                 let alike = set(&alike(Path::new("/"), own, &allowed));
                 let callers = numbers(&alike).find(|&core| core == own as usize);
                 let callers = callers.or_else(|| numbers(&alike).next())?;
-                return (all.count() > 1).then_some(Self { callers, alike, others: all });
+                let helpers = CpuSet::new();
+                return (all.count() > 1).then_some(Self { callers, alike, others: all, helpers });
             }
             if all.count() as usize != threads {
                 return None;
@@ -58,7 +62,7 @@ mod linux {
             let (mut alike, mut others) = (CpuSet::new(), all);
             alike.set(callers);
             others.unset(callers);
-            Some(Self { callers, alike, others })
+            Some(Self { callers, alike, others, helpers: others })
         }
 
         /// Keeps the calling thread off the caller's core, where that is none of the others'. A system
@@ -82,10 +86,30 @@ mod linux {
             }
         }
 
+        /// A core of a thread that helps; another one for the next number, and the first one again after
+        /// the last.
+        pub(crate) fn of_helper(&self, number: usize) -> Option<usize> {
+            let count = self.helpers.count() as usize;
+            numbers(&self.helpers).nth(number.checked_rem(count)?)
+        }
+
+        /// Does something on another core than the caller's, which holds that.
+        pub(crate) fn visit<T>(&self, core: usize, look: impl FnOnce() -> T) -> T {
+            Self::stay_on(core);
+            let seen = look();
+            self.hold();
+            seen
+        }
+
         fn hold(&self) {
-            let mut callers = CpuSet::new();
-            callers.set(self.callers);
-            let _ = sched_setaffinity(None, &callers);
+            Self::stay_on(self.callers);
+        }
+
+        /// A system that refuses leaves the calling thread where it is.
+        fn stay_on(core: usize) {
+            let mut cores = CpuSet::new();
+            cores.set(core);
+            let _ = sched_setaffinity(None, &cores);
         }
     }
 
@@ -156,6 +180,26 @@ mod linux {
             assert!((0..CpuSet::MAX_CPU).all(|it| !(before.is_set(it) && meanwhile.is_set(it))));
             assert_eq!(after, before);
             assert_eq!(allowed(), all);
+        }
+
+        #[test]
+        fn cores_of_helpers_are_visited_from_the_callers_core() {
+            let all = allowed();
+            let count = all.count() as usize;
+            let Some(cores) = Cores::divided_among(count).filter(|_| count > 1) else { return };
+            let held = cores.held_by_caller();
+            let helpers: Vec<usize> = (0..count).filter_map(|it| cores.of_helper(it)).collect();
+            for &core in &helpers[..count - 1] {
+                let seen = cores.visit(core, || (allowed(), sched_getcpu()));
+                assert!(core != cores.callers && seen.0.count() == 1 && seen.0.is_set(core));
+                assert_eq!(seen.1, core);
+                assert_eq!(sched_getcpu(), cores.callers);
+            }
+            assert_eq!(helpers[count - 1], helpers[0], "the first one again");
+            drop(held);
+            let _ = sched_setaffinity(None, &all);
+            let single = Cores::divided_among(1).expect("there are several");
+            assert_eq!(single.of_helper(0), None);
         }
 
         #[test]
@@ -233,5 +277,13 @@ mod other {
         }
 
         pub(crate) fn move_on(&mut self) {}
+
+        pub(crate) fn of_helper(&self, _number: usize) -> Option<usize> {
+            None
+        }
+
+        pub(crate) fn visit<T>(&self, _core: usize, look: impl FnOnce() -> T) -> T {
+            look()
+        }
     }
 }
