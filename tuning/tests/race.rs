@@ -657,3 +657,28 @@ fn who_led_in_quiet_does_not_lose_it_beside_a_neighbour() {
     // By more than a neighbour explains.
     assert_eq!(closeness(|runs, _| if runs < 18 { 1.0 } else { 0.0 }, 1.8), None);
 }
+
+#[test]
+fn who_is_slowest_beside_a_neighbour_wins_if_it_is_the_fastest_alone() {
+    // The neighbour leaves the core alone for a sample in eight, and for one in three that wait for it.
+    let is_lost = |seed: &u64| {
+        let mut times = vec![106_000; 90];
+        let place = (*seed % 90) as usize;
+        times[place] = 100_000;
+        let (all, true_ns) = timed(&times);
+        let mut bench = FakeBench::new(Noise::default(), *seed, true_ns);
+        bench.beside = all.iter().map(|schedule| (*schedule, 1.25)).collect();
+        bench.beside.insert(all[place], 1.5);
+        bench.alone = |_, may_wait| if may_wait { 0.33 } else { 0.12 };
+        let clock = bench.clock.clone();
+        let mut race = Race::new(&mut bench, &clock, FOREVER);
+        for &schedule in &all {
+            let lost = race.enter(schedule, schedule);
+            lost.into_iter().for_each(|lost| race.readmit(lost));
+        }
+        race.confirm()[0].schedule != all[place]
+    };
+    let lost = (0..100).filter(is_lost).count();
+    println!("{lost} of 100 confirmations were lost");
+    assert!(lost < 10, "{lost}");
+}

@@ -28,6 +28,8 @@ pub const FULL_ROUNDS: usize = 3 * GROUP;
 const PLACES: [(usize, usize); 3] = [(1, 64), (2, 32), (4, 16)];
 /// And at least, where there is time for few.
 const LEAST_PLACES: usize = 4;
+/// Times so many may be left while those beyond the places had no quiet sample.
+const MOST_UNKNOWN: usize = 2;
 /// Groups with a quiet sample that a comparison should have, and times its length that it may take for
 /// them.
 const LEAST_QUIET: usize = 8;
@@ -121,7 +123,14 @@ impl<B: Bench> Race<'_, B> {
             let places = self.places(groups, taken_ns);
             if self.level().count() > places {
                 self.sort_by_groups();
-                self.running.iter_mut().skip(places).for_each(|it| it.is_settled = true);
+                // Beside neighbours, who would be first alone may be last; it waits for a quiet moment.
+                let is_known = self.level().any(|it| it.timings.quiet() > 0);
+                let behind = self.running.iter_mut().enumerate().skip(places);
+                behind
+                    .filter(|(place, it)| {
+                        *place >= MOST_UNKNOWN * places || !is_known || it.timings.quiet() > 0
+                    })
+                    .for_each(|(_, it)| it.is_settled = true);
             }
             return false;
         }
@@ -154,9 +163,13 @@ impl<B: Bench> Race<'_, B> {
     }
 
     /// Samples of whoever is fastest among those that are not behind: by its times over those of who has
-    /// the most quiet groups, and then over the fastest one's.
+    /// the most quiet groups, and then over the fastest one's. Whoever had no quiet sample leads only where
+    /// nobody had: beside neighbours, other kernels are the fastest.
     fn leader(&self) -> Timings {
-        let level: Vec<&Timings> = self.level().map(|contender| &contender.timings).collect();
+        let mut level: Vec<&Timings> = self.level().map(|contender| &contender.timings).collect();
+        if level.iter().any(|timings| timings.quiet() > 0) {
+            level.retain(|timings| timings.quiet() > 0);
+        }
         let fastest_beside = |other: &&Timings| {
             let slower = |timings: &Timings| median(&timings.groups_over(other));
             level.iter().min_by(|a, b| slower(a).total_cmp(&slower(b)))
