@@ -237,7 +237,7 @@ impl WorkerBench {
         let runs = turns.iter().map(|turn| turn.repeats).sum();
         let waits = LONGEST_WAIT.saturating_mul(u32::try_from(turns.len()).unwrap_or(u32::MAX));
         match self.ask(&request, self.limit(runs, within, waits))? {
-            Reply::Samples { samples } => {
+            Reply::Samples { samples } if !samples.is_empty() => {
                 for (sample, turn) in samples.iter().zip(turns) {
                     let run = Duration::from_nanos(sample.ns / turn.repeats.max(1));
                     self.fastest = Some(self.fastest.map_or(run, |fastest| fastest.min(run)));
