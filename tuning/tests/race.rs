@@ -247,6 +247,34 @@ fn in_little_time_few_are_sampled_for_long_but_half_stay_after_a_group() {
 }
 
 #[test]
+fn a_confirmation_that_time_ends_beside_neighbours_says_so() {
+    // Every group has a quiet sample, so they alone tell nothing.
+    let contamination = |alone: fn(usize, bool) -> f64, rounds: usize| {
+        let (all, true_ns) = timed(&[100_000, 101_000, 102_000]);
+        let noise = Noise { jitter: 0.01, ..Noise::default() };
+        let mut bench = FakeBench::new(noise, 0, true_ns);
+        bench.alone = alone;
+        bench.beside = all.iter().map(|schedule| (*schedule, 1.1)).collect();
+        let clock = bench.clock.clone();
+        let mut race = Race::new(&mut bench, &clock, FOREVER);
+        for &schedule in &all {
+            race.enter(schedule, schedule);
+        }
+        race.set_until(clock.now_ns() + (rounds * all.len()) as u64 * 100_000);
+        race.confirm();
+        race.contamination()
+    };
+    let shared = |_, may_wait| if may_wait { 1.0 } else { 0.4 };
+    let reason = contamination(shared, 20).expect("too few quiet samples");
+    assert!(
+        reason.ends_with("samples waited for a core or shared one, and time ran out"),
+        "{reason}"
+    );
+    assert_eq!(contamination(|_, _| 1.0, 20), None);
+    assert_eq!(contamination(shared, 10 * MOST_ROUNDS), None);
+}
+
+#[test]
 fn who_led_a_race_remains_close_unless_it_loses_another_by_far() {
     let (all, true_ns) = timed(&[100_000, 103_000, 130_000]);
     for (disturbed_ns, expected) in [(10_000, Some(1.0)), (40_000, Some(1.0)), (50_000, None)] {

@@ -9,7 +9,8 @@ const MOST_WAITED: f64 = 0.01;
 /// Time that a thread may wait after it was woken. It is far less than the milliseconds for which
 /// another process gets a core.
 const WAKE: Duration = Duration::from_micros(20);
-/// Groups of samples of which one in so many may be disturbed.
+/// Groups of samples of which one in so many may be disturbed; and samples, where there are too few groups
+/// of them.
 const DISTURBED: u64 = 5;
 
 /// Whether threads waited for a core no longer during a sample than they do on a quiet machine.
@@ -19,26 +20,57 @@ pub(crate) fn is_undisturbed(elapsed: Duration, waited: Duration, wakes: u64) ->
     waited <= elapsed.mul_f64(MOST_WAITED) + WAKE.saturating_mul(wakes)
 }
 
-/// Groups of samples, and how many of them had no quiet one.
+/// What of some number was disturbed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    all: u64,
+    disturbed: u64,
+}
+
+impl Part {
+    fn add(&mut self, all: u64, disturbed: u64) {
+        self.all += all;
+        self.disturbed += disturbed;
+    }
+
+    fn is_too_much(self) -> bool {
+        self.disturbed * DISTURBED > self.all
+    }
+}
+
+/// Groups of samples, and how many of them had no quiet one; and samples after which time ran out.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Disturbance {
-    groups: u64,
-    disturbed: u64,
+    groups: Part,
+    unfinished: Part,
 }
 
 impl Disturbance {
     /// Counts a group.
     pub(crate) fn count(&mut self, is_disturbed: bool) {
-        self.groups += 1;
-        self.disturbed += u64::from(is_disturbed);
+        self.groups.add(1, u64::from(is_disturbed));
     }
 
-    /// Why the samples cannot be trusted, if too many groups were disturbed.
+    /// Counts samples that were too few to be certain of anything when time ran out: waiting for quiet
+    /// ones may have taken it.
+    pub(crate) fn count_unfinished(&mut self, samples: usize, quiet: usize) {
+        self.unfinished.add(samples as u64, (samples - quiet) as u64);
+    }
+
+    /// Why the samples cannot be trusted, if too many of them were disturbed.
     pub(crate) fn contamination(self) -> Option<String> {
-        let Self { groups, disturbed } = self;
-        (disturbed * DISTURBED > groups).then(|| {
-            format!("all samples in {disturbed} of {groups} groups waited for a core or shared one")
-        })
+        let Self { groups, unfinished } = self;
+        let of_groups = groups.is_too_much().then(|| {
+            let Part { all, disturbed } = groups;
+            format!("all samples in {disturbed} of {all} groups waited for a core or shared one")
+        });
+        let of_samples = unfinished.is_too_much().then(|| {
+            let Part { all, disturbed } = unfinished;
+            format!(
+                "{disturbed} of {all} samples waited for a core or shared one, and time ran out"
+            )
+        });
+        of_groups.or(of_samples)
     }
 }
 
@@ -113,6 +145,16 @@ mod tests {
         disturbance.count(true);
         let reason = disturbance.contamination().expect("more than one in five");
         assert_eq!(reason, "all samples in 5 of 21 groups waited for a core or shared one");
+    }
+
+    #[test]
+    fn few_samples_may_be_disturbed_by_no_more_than_one_in_five() {
+        let mut disturbance = Disturbance::default();
+        disturbance.count_unfinished(12, 10);
+        assert_eq!(disturbance.contamination(), None);
+        disturbance.count_unfinished(3, 1);
+        let reason = disturbance.contamination().expect("four of fifteen");
+        assert_eq!(reason, "4 of 15 samples waited for a core or shared one, and time ran out");
     }
 
     #[test]

@@ -30,8 +30,8 @@ const PLACES: [(usize, usize); 3] = [(1, 64), (2, 32), (4, 16)];
 const LEAST_PLACES: usize = 4;
 /// Times so many may be left while those beyond the places had no quiet sample.
 const MOST_UNKNOWN: usize = 2;
-/// Groups with a quiet sample that a comparison should have, and times its length that it may take for
-/// them.
+/// Groups with a quiet sample that a confirmation or a comparison should have, and times its length that
+/// a comparison may take for them.
 const LEAST_QUIET: usize = 8;
 const OVERTIME: u64 = 4;
 /// Slower by no more than this, a contender is as good as the first; and so it is by no more than
@@ -55,6 +55,7 @@ impl<B: Bench> Race<'_, B> {
     pub fn confirm(&mut self) -> &[Contender<B::Kernel>] {
         self.sample_afresh(MOST_ROUNDS, Self::settle);
         self.sort_by_groups();
+        self.count_unfinished();
         &self.running
     }
 
@@ -114,6 +115,20 @@ impl<B: Bench> Race<'_, B> {
         }
         self.running.retain(|contender| contender.failure.is_none());
         self.recall_samples();
+    }
+
+    /// Takes note of the samples of those that are not behind, if time ran out while the first had fewer
+    /// quiet ones than a median's bounds need: what is preferred among them may then be slower by more
+    /// than a tie.
+    fn count_unfinished(&mut self) {
+        let is_known = |it: &Contender<_>| it.timings.least_of_groups().quiet() >= LEAST_QUIET;
+        if !self.is_over() || self.running.first().is_none_or(is_known) {
+            return;
+        }
+        let level: Vec<&Timings> = self.level().map(|it| &it.timings).collect();
+        let samples = level.iter().map(|timings| timings.len()).sum();
+        let quiet = level.iter().map(|timings| timings.quiet()).sum();
+        self.disturbance.count_unfinished(samples, quiet);
     }
 
     /// Finds those that are behind the leader, after so many groups: by their places at first, then
