@@ -97,7 +97,8 @@ impl Sibling {
         step >= self.least_alone()
     }
 
-    /// Part of all looks in which somebody shared the core, by the best of them.
+    /// Part of all looks in which somebody shared the core, as far as they tell what it is like when nobody
+    /// does.
     pub fn shared(&self) -> f64 {
         let shared: u64 = self.seen.range(..self.least_alone()).map(|(_, count)| count).sum();
         shared as f64 / self.looks.max(1) as f64
