@@ -451,7 +451,8 @@ impl<'a, B: Bench> Race<'a, B> {
         of_groups.or(of_bench)
     }
 
-    /// The same, but only whether there were quiet samples in most groups.
+    /// The same, but only as far as samples tell: whether most groups had quiet ones, and a confirmation
+    /// that time ended had enough.
     pub fn disturbance(&mut self) -> Option<String> {
         std::mem::take(&mut self.disturbance).contamination()
     }

@@ -21,7 +21,7 @@ const ENOUGH: usize = 3;
 const MISTAKEN: f64 = 1.15;
 /// A group whose least quiet sample is so many times as long as the median of theirs had none: who shares
 /// the core may leave its front end alone and use its caches, and all of a group may be beside that. On an
-/// AMD EPYC up to a third of a kernel's groups were 1.05 to 1.4 times as long as their least, most of the
+/// AMD EPYC up to two in five of a kernel's groups were 1.05 to 1.5 times as long as their least, most of the
 /// others 1.00 to 1.03 times. Between the halves of 555 comparisons, ratios differed by 1.21 % without this
 /// and by 0.75 % with it (root mean square), and the widest tenth of the bounds of their medians exceeded
 /// 14 % and 5 %.

@@ -27,7 +27,7 @@ const TIMES: usize = 2;
 /// How far the ratio may lie below the best one in any case.
 const MOST_SLOWED: f64 = 1.15;
 /// Once so many looks were not farther, it must be one in so many as frequent as the most frequent one. On
-/// an AMD EPYC 60 to 80 % of them lay within 2.5 %, the others anywhere below, where kernels of 107 to 145 us
+/// an AMD EPYC 60 to 80 % of them lay within 2.5 %, the others anywhere below, where kernels of 109 to 147 us
 /// took 1.13 times as long.
 const ENOUGH_NEAR: u64 = 100;
 const RARE: u64 = 4;
@@ -110,8 +110,9 @@ impl Sibling {
         let best = self.best();
         let least = best - (MOST_SLOWED.ln() * RESOLUTION) as i32;
         let near = || self.seen.range(least..=best);
-        let most = near().map(|(_, count)| *count).max().unwrap_or(0);
-        if near().map(|(_, count)| count).sum::<u64>() < ENOUGH_NEAR {
+        let [looks, most] =
+            near().fold([0, 0], |[looks, most], (_, count)| [looks + count, most.max(*count)]);
+        if looks < ENOUGH_NEAR {
             return least;
         }
         near().find(|(_, count)| RARE * **count >= most).map_or(least, |(step, _)| *step)

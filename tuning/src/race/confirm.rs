@@ -185,14 +185,15 @@ impl<B: Bench> Race<'_, B> {
         if level.iter().any(|timings| timings.quiet() > 0) {
             level.retain(|timings| timings.quiet() > 0);
         }
-        let fastest_beside = |other: &&Timings| {
-            let slower = |timings: &Timings| median(&timings.groups_over(other));
-            level.iter().min_by(|a, b| slower(a).total_cmp(&slower(b)))
+        let fastest_beside = |other: &Timings| {
+            let slower = level.iter().map(|it| (median(&it.groups_over(other)), *it));
+            slower.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, fastest)| fastest)
         };
         // The first of equals.
-        let quietest = level.iter().rev().max_by_key(|timings| timings.least_of_groups().quiet());
+        let quiet_groups = |timings: &&Timings| timings.least_of_groups().quiet();
+        let quietest = level.iter().copied().rev().max_by_key(quiet_groups);
         let leader = quietest.and_then(fastest_beside).and_then(fastest_beside);
-        leader.copied().cloned().unwrap_or_default()
+        leader.cloned().unwrap_or_default()
     }
 
     /// Puts the leader first, and then the others by their times over its time in the same groups.
